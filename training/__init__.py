@@ -1,0 +1,1 @@
+"""Training of VIPE models (torch)."""

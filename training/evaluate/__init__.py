@@ -1,0 +1,1 @@
+"""Measuring models: cross-view retrieval and lifting on rendered motion capture."""

@@ -1,0 +1,119 @@
+"""The common ground of every measurement: which poses, which cameras, what noise.
+
+Poses come from motion capture and are rendered through pinhole cameras; the right
+answers are therefore known exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vipe_core.errors import VipeError
+from vipe_core.geometry import Camera, normalize_3d, pairwise_np_mpjpe, project
+from vipe_core.skeletons import BODY13, JOINTS17
+
+KAPPA = 0.1
+TOP = (1, 5, 10, 20)
+# The head top is synthetic or estimated in most sources, so it does not vote.
+VOTING = [i for i, joint in enumerate(JOINTS17.joints) if joint != "head"]
+BODY13_IN_17 = JOINTS17.indices(*BODY13.joints)
+_UP = np.array([0.0, 1.0, 0.0])
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera direction: azimuth, elevation, roll in degrees, distance in metres."""
+
+    azimuth: float
+    elevation: float = 0.0
+    roll: float = 0.0
+    distance: float = 4.0
+
+    def camera(self) -> Camera:
+        """The camera, looking at the pelvis at the origin of a y-up world."""
+        azimuth, elevation = np.deg2rad([self.azimuth, self.elevation])
+        direction = np.array(
+            [
+                np.cos(elevation) * np.sin(azimuth),
+                np.sin(elevation),
+                np.cos(elevation) * np.cos(azimuth),
+            ]
+        )
+        return Camera.look_at(
+            self.distance * direction, np.zeros(3), _UP, roll=np.deg2rad(self.roll)
+        )
+
+
+def chest4() -> list[View]:
+    """Four chest-level cameras around the person."""
+    return [View(azimuth, 10) for azimuth in (45, 135, -135, -45)]
+
+
+def novel8(seed: int = 0) -> list[View]:
+    """Eight cameras from anywhere: azimuth +-180, elevation +-30, roll +-15 degrees."""
+    rng = np.random.default_rng(seed)
+    low, high = np.array([-180, -30, -15]), np.array([180, 30, 15])
+    return [View(*angles) for angles in rng.uniform(low, high, (8, 3))]
+
+
+def select_poses(joints: np.ndarray, count: int, seed: int = 0, apart: float = 0.02) -> np.ndarray:
+    """Indices (<= count,) of poses at least ``apart`` in NP-MPJPE, drawn at random.
+
+    Args:
+        joints: (N, 17, 3).
+        count: how many are wanted; fewer come back if the set has no more.
+        apart: NP-MPJPE over the voting joints below which a pose is a duplicate.
+    """
+    normal = normalize_3d(joints, "joints17")[:, VOTING]
+    kept: list[int] = []
+    # Candidates come in blocks: one call labels a block against all that was kept.
+    order = np.random.default_rng(seed).permutation(len(joints))
+    for block in np.array_split(order, max(1, len(order) // 200)):
+        if len(kept) >= count:
+            break
+        if kept:
+            gap = pairwise_np_mpjpe(normal[block], normal[kept]).min(axis=1)
+            block = block[gap >= apart]
+        within = pairwise_np_mpjpe(normal[block], normal[block])
+        fresh: list[int] = []
+        for i in range(len(block)):
+            if all(within[i, j] >= apart for j in fresh):
+                fresh.append(i)
+        kept.extend(block[fresh].tolist())
+    if not kept:
+        raise VipeError("no pose to evaluate on")
+    return np.array(kept[:count])
+
+
+def render(
+    joints: np.ndarray, views: Sequence[View], noise: float = 0.0, seed: int = 0
+) -> np.ndarray:
+    """Keypoints (V, N, 13, 2) in pixels of joints (N, 17, 3) in metres, pelvis at 0.
+
+    Args:
+        noise: sigma of Gaussian noise as a share of the longest 2D torso distance.
+    """
+    points = np.stack([project(joints[:, BODY13_IN_17], view.camera()) for view in views])
+    if not noise:
+        return points
+    torso = points[
+        ..., BODY13.indices("left_shoulder", "right_shoulder", "left_hip", "right_hip"), :
+    ]
+    longest = np.linalg.norm(torso[..., :, None, :] - torso[..., None, :, :], axis=-1)
+    sigma = noise * longest.max(axis=(-2, -1))[..., None, None]
+    return points + sigma * np.random.default_rng(seed).standard_normal(points.shape)
+
+
+def match_matrix(joints: np.ndarray, which: Sequence[int] = VOTING) -> np.ndarray:
+    """(N, N) bool: query pose (row, the alignment target) and index pose match."""
+    normal = normalize_3d(joints, "joints17")[:, list(which)]
+    return pairwise_np_mpjpe(normal, normal) <= KAPPA
+
+
+def hits(ranking: np.ndarray, matches: np.ndarray) -> np.ndarray:
+    """(Q, K) bool: any of the first k ranked items (Q, K) is right, for k = 1..K."""
+    right = np.take_along_axis(matches, ranking, axis=1)
+    return np.logical_or.accumulate(right, axis=1)

@@ -1,0 +1,104 @@
+"""The retrieval suite for a model file: tables and their JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from vipe_core.errors import VipeError
+from vipe_core.runtime import Model
+from vipe_training.datasets import load_motion
+from vipe_training.evaluate import protocol
+from vipe_training.evaluate.lifting import evaluate_lifting
+from vipe_training.evaluate.retrieval import aligned_keypoints, evaluate_embedding
+
+
+@dataclass
+class Results:
+    """What was measured, and on what.
+
+    Attributes:
+        model: name, or ``aligned 2D keypoints``.
+        data: motion file.
+        poses: how many after de-duplication.
+        seed: of poses, cameras and noise.
+        hits: protocol -> Hit@1/5/10/20 in percent.
+        lifting: see :func:`vipe_training.evaluate.lifting.evaluate_lifting`; empty for a
+            model without a pose. ``true height`` and ``1.7 m for everybody``.
+    """
+
+    model: str
+    data: str
+    poses: int
+    seed: int
+    hits: dict[str, list[float]] = field(default_factory=dict)
+    lifting: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def flat(self) -> dict[str, float]:
+        """The figures that go into the model file."""
+        named = {
+            f"{name} hit@{k}": value
+            for name, values in self.hits.items()
+            for k, value in zip(protocol.TOP, values, strict=True)
+        }
+        named |= {f"{k} mm": v for k, v in self.lifting.get("true height", {}).items()}
+        return {name.replace("coverage", "interval "): value for name, value in named.items()}
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+def evaluate_model(model: Model, data: str, poses: int, seed: int) -> Results:
+    """Run the suite on a model file; raises VipeError when it has no embedding."""
+    if not model.metadata.has_embedding:
+        raise VipeError(f"{model.path} has no embedding to retrieve with")
+    joints = load_motion([data]).joints
+    joints = joints[protocol.select_poses(joints, poses, seed)]
+
+    def embed(points: np.ndarray, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return model(points, visibility).embedding()
+
+    def lift(points: np.ndarray, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return model(points, visibility).pose()
+
+    results = Results(model.metadata.name, data, len(joints), seed)
+    results.hits = evaluate_embedding(embed, joints, seed)
+    if model.metadata.has_pose:
+        results.lifting = {
+            "true height": evaluate_lifting(lift, joints, None, seed),
+            "1.7 m for everybody": evaluate_lifting(lift, joints, 1.7, seed),
+        }
+    return results
+
+
+def evaluate_baseline(data: str, poses: int, seed: int) -> Results:
+    """The suite's cameras with aligned 2D keypoints instead of a model."""
+    joints = load_motion([data]).joints
+    joints = joints[protocol.select_poses(joints, poses, seed)]
+    results = Results("aligned 2D keypoints", data, len(joints), seed)
+    results.hits = aligned_keypoints(joints, seed)
+    return results
+
+
+def markdown(results: Results) -> str:
+    """Tables for a terminal and a model card."""
+    lines = [
+        f"{results.model}: {results.poses} poses of {results.data}, seed {results.seed}",
+        "",
+        "| cameras | Hit@1 | Hit@5 | Hit@10 | Hit@20 |",
+        "|---|---|---|---|---|",
+    ]
+    for name, values in results.hits.items():
+        lines.append(f"| {name} | " + " | ".join(f"{v:.1f}" for v in values) + " |")
+    if results.lifting:
+        lines += [
+            "",
+            "| person's height | body frame | aligned | mean pose | in 50 % | in 90 % |",
+            "|---|---|---|---|---|---|",
+        ]
+        for name, v in results.lifting.items():
+            cells = [f"{v[k]:.1f} mm" for k in ("mpjpe", "pa_mpjpe", "mean_pose")]
+            cells += [f"{v[k]:.0f} %" for k in ("coverage50", "coverage90")]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
