@@ -28,7 +28,8 @@ class Average:
         """Move towards the weights of ``system`` after step number ``step``."""
         live = dict(system.named_parameters())
         share = 1 - min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.weights.values()), [live[n] for n in self.weights], share)
+        for name, weight in self.weights.items():
+            weight.lerp_(live[name], share)
 
 
 @torch.no_grad()

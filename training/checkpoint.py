@@ -6,7 +6,6 @@ Files appear under their name only when they are complete.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vipe_core.errors import VipeError
+from vipe_core.files import atomic
 from vipe_training.averaging import Average
 from vipe_training.models import System
 
@@ -82,10 +82,9 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _save(tensors: dict[str, Tensor], header: dict[str, Any], path: Path) -> None:
-    partial = path.with_suffix(".partial")
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    save_file(tensors, partial, {"vipe": json.dumps(header)})
-    os.replace(partial, path)
+    with atomic(path) as part:
+        save_file(tensors, part, {"vipe": json.dumps(header)})
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 import warnings
@@ -14,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from vipe_core import model_file, runtime
-from vipe_core.bodies import Estimates
 from vipe_core.errors import VipeError
+from vipe_core.files import atomic
 from vipe_core.model_file import ModelMetadata
 from vipe_core.skeletons import BODY13
 from vipe_training import checkpoint
@@ -114,14 +113,11 @@ def export(trained: Trained, out: Path, version: str, metrics: dict[str, float])
         command=f"vipe train {config.name} && vipe export runs/{config.name}/best.safetensors",
         seed=config.seed,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        trial = Path(folder) / "trial.onnx"
+    with atomic(out) as trial:
         model_file.write(trial, data, metadata)
         error = parity(system, trial)
         if not error <= PARITY:
             raise VipeError(f"{out.name}: the graph differs from torch by {error:.1e}; not written")
-        os.replace(trial, out)
     return out
 
 
@@ -134,7 +130,7 @@ def to_onnx(system: System) -> bytes:
         # fixed batch here; what it warns of is checked by the parity test instead.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Graph(system),
+            Graph(system).eval(),  # the exporter would else leave the system in training mode
             (points, torch.ones(3, len(BODY13))),
             str(Path(folder) / "graph.onnx"),
             dynamo=False,
@@ -147,13 +143,16 @@ def to_onnx(system: System) -> bytes:
 
 
 def parity(system: System, path: Path, count: int = 10_000) -> float:
-    """Largest difference between the model file and torch, on hard inputs."""
+    """Largest difference between the model file and torch, on hard inputs; relative where
+    a value exceeds 1."""
     points, visibility = hard_inputs(count)
     estimates = runtime.load(path)(points, visibility)
     with torch.no_grad():
-        outputs = Graph(system)(torch.from_numpy(points), torch.from_numpy(visibility))
+        outputs = Graph(system).eval()(torch.from_numpy(points), torch.from_numpy(visibility))
     differences = [
-        np.abs(_head(estimates, name) - output.numpy()).max()
+        (
+            np.abs(getattr(estimates, name) - output.numpy()) / output.abs().clamp_min(1).numpy()
+        ).max()
         for name, output in zip(OUTPUTS, outputs, strict=False)
     ]
     return float(np.max(differences))
@@ -172,10 +171,6 @@ def hard_inputs(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     points[kind == 6] = np.nan
     visibility = np.where(kind[:, None] < 5, rng.random((count, len(BODY13))), 1.0)
     return points.astype(np.float32), visibility.astype(np.float32)
-
-
-def _head(estimates: Estimates, name: str) -> np.ndarray:
-    return getattr(estimates, name)
 
 
 def _training_data(config: RunConfig) -> str:

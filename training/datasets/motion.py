@@ -16,6 +16,7 @@ import numpy as np
 
 from vipe_core import skeletons
 from vipe_core.errors import VipeError
+from vipe_core.files import read_npz
 from vipe_core.geometry import body_frame, stature
 
 
@@ -81,14 +82,13 @@ def load_motion(
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            pose = data["pose"].astype(np.float32)
-            starts, subject, ok = data["clip_start"], data["subject"], data["frame_ok"]
-    except FileNotFoundError:
-        raise VipeError(f"no motion file {path}: docs/training.md says how to get it") from None
-    except (OSError, ValueError, KeyError) as error:
-        raise VipeError(f"{path} is not a motion file: {error}") from None
+    if not path.is_file():
+        raise VipeError(f"no motion file {path}: docs/training.md says how to get it")
+    data = read_npz(path, "motion file")
+    if lacking := sorted({"pose", "clip_start", "subject", "frame_ok"} - set(data)):
+        raise VipeError(f"motion file {path} has no {', '.join(lacking)}")
+    pose = data["pose"].astype(np.float32)
+    starts, subject, ok = data["clip_start"], data["subject"], data["frame_ok"]
     if pose.ndim != 3 or pose.shape[1:] != (len(skeletons.JOINTS17), 3) or len(pose) == 0:
         raise VipeError(f"{path}: pose has shape {pose.shape}, expected (N, 17, 3)")
     clip = np.searchsorted(starts, np.arange(len(pose)), side="right") - 1

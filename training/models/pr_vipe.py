@@ -94,4 +94,4 @@ class PrVipe(System):
             return semi_hard_negatives(distance, normalize_3d(joints), self.config.kappa)
 
     def sigmoid(self) -> tuple[float, float]:
-        return float(self.match.a), float(self.match.b)
+        return self.match.a.item(), self.match.b.item()

@@ -1,0 +1,92 @@
+"""Match probability against the written-out formula."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from vipe_core.embedding import (
+    expected_distance,
+    expected_match_probability,
+    match_probability,
+    pairwise_match_probability,
+)
+
+A, B = 1.3, 0.7
+
+
+def gaussians(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, 16)), rng.uniform(0.01, 0.3, (count, 16))
+
+
+def squeezed(distance: float) -> float:
+    return 0.9 / (1 + math.exp(A * distance - B)) + 0.05
+
+
+def test_sampled_probability_against_a_loop_over_sample_pairs():
+    (mean_a, var_a), (mean_b, var_b) = gaussians(1, 0), gaussians(1, 1)
+    rng = np.random.default_rng(5)
+    z_a = [mean_a[0] + np.sqrt(var_a[0]) * e for e in rng.standard_normal((20, 16))]
+    z_b = [mean_b[0] + np.sqrt(var_b[0]) * e for e in rng.standard_normal((20, 16))]
+    naive = sum(squeezed(math.dist(x, y)) for x in z_a for y in z_b) / 400
+    result = match_probability(mean_a, var_a, mean_b, var_b, A, B, samples=20, seed=5)
+    assert result.shape == (1,)
+    assert result[0] == pytest.approx(naive, abs=1e-12)
+
+
+def test_without_variance_the_three_forms_agree():
+    (mean_a, _), (mean_b, _) = gaussians(6, 0), gaussians(6, 1)
+    zero = np.zeros_like(mean_a)
+    sampled = match_probability(mean_a, zero, mean_b, zero, A, B)
+    expected = expected_match_probability(mean_a, zero, mean_b, zero, A, B)
+    pairs = pairwise_match_probability(mean_a, zero, mean_b, zero, A, B)
+    naive = [squeezed(math.dist(x, y)) for x, y in zip(mean_a, mean_b, strict=True)]
+    np.testing.assert_allclose(sampled, naive)
+    np.testing.assert_allclose(expected, naive)
+    np.testing.assert_allclose(pairs.diagonal(), naive)
+
+
+def test_expected_distance_is_what_samples_converge_to():
+    (mean_a, var_a), (mean_b, var_b) = gaussians(3, 2), gaussians(4, 3)
+    rng = np.random.default_rng(0)
+    z_a = mean_a[:, None] + np.sqrt(var_a)[:, None] * rng.standard_normal((3, 20000, 16))
+    z_b = mean_b[:, None] + np.sqrt(var_b)[:, None] * rng.standard_normal((4, 20000, 16))
+    squared = ((z_a[:, None] - z_b[None]) ** 2).sum(-1).mean(-1)
+    distance = expected_distance(mean_a, var_a, mean_b, var_b)
+    np.testing.assert_allclose(distance**2, squared, rtol=0.01)
+
+
+def test_probability_stays_in_its_range_and_falls_with_distance():
+    mean = np.zeros((200, 16))
+    mean[:, 0] = np.linspace(0, 1e4, 200)
+    zero = np.zeros_like(mean)
+    p = match_probability(mean[:1], zero[:1], mean, zero, A, B)
+    assert p.min() >= 0.05
+    assert p.max() <= 0.95
+    assert (np.diff(p) <= 0).all()
+
+
+def test_more_variance_means_less_certainty():
+    mean = np.zeros((1, 16))
+    p = [expected_match_probability(mean, mean + v, mean, mean, A, B)[0] for v in (0, 0.1, 1)]
+    assert p[0] > p[1] > p[2]
+
+
+def test_result_does_not_depend_on_the_batch_and_is_reproducible():
+    (mean_a, var_a), (mean_b, var_b) = gaussians(8, 0), gaussians(8, 1)
+    whole = match_probability(mean_a, var_a, mean_b, var_b, A, B)
+    alone = match_probability(mean_a[3], var_a[3], mean_b[3], var_b[3], A, B)
+    assert whole[3] == alone
+    assert not np.allclose(whole, match_probability(mean_a, var_a, mean_b, var_b, A, B, seed=1))
+
+
+def test_dtype_is_kept_and_float32_does_not_cancel():
+    mean = np.full((2, 16), 1000.0, np.float32)
+    mean[1, 0] += 0.01
+    zero = np.zeros_like(mean)
+    distance = expected_distance(mean, zero, mean, zero)
+    assert distance.dtype == np.float32
+    assert distance[0, 1] == pytest.approx(0.01, rel=0.02)

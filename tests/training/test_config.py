@@ -1,0 +1,71 @@
+"""Configurations: what is accepted and what is refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vipe_core.errors import VipeError
+from vipe_training.config import build, load, to_dict
+from vipe_training.models import SYSTEMS
+from vipe_training.train import RunConfig, make_system
+
+CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_config_loads_and_makes_its_system(path):
+    config = load(RunConfig, path)
+    assert config.name == path.stem
+    assert make_system(config).embedding_size in (16, 32)
+    assert build(RunConfig, to_dict(config)) == config
+
+
+def test_every_system_has_a_config():
+    assert {path.stem for path in CONFIGS} == set(SYSTEMS)
+
+
+def test_overrides_reach_nested_settings():
+    config = load(
+        RunConfig, CONFIGS[0], ["optimizer.lr=0.5", "batch.views.noise.sigma=0", "seed=7"]
+    )
+    assert config.optimizer.lr == 0.5
+    assert config.batch.views.noise.sigma == 0.0
+    assert config.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["stepz=3"], "unknown setting 'stepz'"),
+        (["optimizer.lrr=3"], "unknown setting 'lrr'"),
+        (["steps=many"], "steps: expected int, got 'many'"),
+        (["steps=1.5"], "steps: expected int, got 1.5"),
+        (["data.train=mocap"], "train: expected a list"),
+        (["steps"], "'steps' is not of the form key=value"),
+        (["name.x=1"], "name is a value, not a section"),
+    ],
+)
+def test_mistakes_are_one_clear_line(words, message):
+    with pytest.raises(VipeError, match=message) as caught:
+        load(RunConfig, CONFIGS[0], words)
+    assert "\n" not in str(caught.value)
+
+
+def test_mistakes_in_the_model_section():
+    with pytest.raises(VipeError, match="unknown setting 'widht'"):
+        make_system(load(RunConfig, CONFIGS[0], ["model.widht=3"]))
+    with pytest.raises(VipeError, match="unknown system 'resnet'"):
+        make_system(load(RunConfig, CONFIGS[0], ["system=resnet"]))
+
+
+def test_unreadable_and_malformed_files(tmp_path):
+    with pytest.raises(VipeError, match="cannot read config"):
+        load(RunConfig, tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    with pytest.raises(VipeError, match="is not YAML"):
+        load(RunConfig, tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(VipeError, match="expected a mapping"):
+        load(RunConfig, tmp_path / "list.yaml")

@@ -1,0 +1,140 @@
+"""From checkpoint to model file: parity, metadata, and refusal of a wrong graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.bodies import random_people
+from vipe_core import runtime
+from vipe_core.errors import VipeError
+from vipe_core.geometry import mirror_points
+from vipe_training import export as module
+from vipe_training.calibration import fit
+from vipe_training.config import build
+from vipe_training.evaluate.protocol import chest4, render
+from vipe_training.export import Trained, export, hard_inputs, load_trained, parity
+from vipe_training.models import SYSTEMS
+from vipe_training.train import RunConfig, make_system, train
+
+SMALL = {"width": 96, "blocks": 1}
+
+
+def trained(system: str) -> Trained:
+    torch.manual_seed(0)
+    config = build(RunConfig, {"name": system, "system": system, "model": SMALL})
+    net = make_system(config)
+    # Statistics as after some training; fresh ones would hide a missing normalisation.
+    net.train()
+    for _ in range(20):
+        net.heads(torch.randn(64, 39))
+    return Trained(net.eval(), config, step=1, scores={})
+
+
+@pytest.fixture(scope="module", params=SYSTEMS)
+def exported(request, data_folder, tmp_path_factory):
+    made = trained(request.param)
+    path = tmp_path_factory.mktemp("export") / "m.onnx"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIPE_DATA", str(data_folder))
+        export(made, path, "1.2.3", {"x": 1.0})
+    return made, runtime.load(path)
+
+
+def test_graph_agrees_with_torch_on_hard_inputs(exported):
+    made, model = exported
+    assert parity(made.system, model.path, count=2000) < 1e-4
+    points, visibility = hard_inputs(1000)
+    for value in vars(model(points, visibility)).values():
+        assert value is None or np.isfinite(value).all()
+
+
+def test_file_describes_itself(exported):
+    made, model = exported
+    meta = model.metadata
+    assert (meta.name, meta.version, meta.metrics) == (made.config.name, "1.2.3", {"x": 1.0})
+    assert meta.task == made.system.task
+    assert meta.embedding_size == made.system.embedding_size
+    assert meta.sigmoid_a > 0
+    assert "CMU" in meta.training_data
+
+
+def test_mirror_outputs_are_the_outputs_of_the_mirrored_person(exported):
+    _, model = exported
+    points = render(random_people(30), chest4()[:1])[0].astype(np.float32)
+    seen = np.ones((30, 13), np.float32)
+    one = model(points, seen)
+    other = model(mirror_points(points, "body13", width=1000), seen)
+    np.testing.assert_allclose(one.mirror_mean, other.mean, atol=1e-4)
+    np.testing.assert_allclose(one.mirror_variance, other.variance, atol=1e-4)
+
+
+def test_batch_position_and_pixel_scale_do_not_matter(exported):
+    _, model = exported
+    points = render(random_people(30), chest4()[:1])[0].astype(np.float32)
+    seen = np.ones((30, 13), np.float32)
+    whole = model(points, seen).mean
+    np.testing.assert_allclose(model(points[4:5], seen[4:5]).mean, whole[4:5], atol=1e-5)
+    np.testing.assert_allclose(model(points * 2.5 + 300, seen).mean, whole, atol=1e-3)
+
+
+def test_hidden_points_do_not_matter(exported):
+    _, model = exported
+    points = render(random_people(10), chest4()[:1])[0].astype(np.float32)
+    seen = np.ones((10, 13), np.float32)
+    seen[:, 6] = 0.2
+    before = model(points, seen).mean
+    points[:, 6] = 1e5
+    np.testing.assert_allclose(model(points, seen).mean, before, atol=1e-6)
+
+
+def test_a_graph_that_differs_is_not_written(data, tmp_path, monkeypatch):
+    made = trained("vipe")
+    right = module.to_onnx
+
+    def wrong(system):
+        with torch.no_grad():
+            system.embedding.mean.bias += 0.01
+        try:
+            return right(system)
+        finally:
+            with torch.no_grad():
+                system.embedding.mean.bias -= 0.01
+
+    monkeypatch.setattr(module, "to_onnx", wrong)
+    with pytest.raises(VipeError, match=r"differs from torch by 1\.0e-02; not written"):
+        export(made, tmp_path / "m.onnx", "1", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoint_to_file(data, tmp_path):
+    config = build(
+        RunConfig,
+        {
+            "name": "vipe",
+            "system": "vipe",
+            "model": SMALL,
+            "batch": {"poses": 16},
+            "steps": 4,
+            "validate_every": 2,
+            "threads": 1,
+        },
+    )
+    made = load_trained(train(config, tmp_path / "run", progress=False))
+    assert made.config == config
+    path = export(made, tmp_path / "out" / "m.onnx", "1", made.scores)
+    assert runtime.load(path).metadata.metrics == pytest.approx(made.scores)
+    with pytest.raises(VipeError, match="no checkpoint"):
+        load_trained(tmp_path / "none.safetensors")
+
+
+def test_calibration_finds_the_sigmoid_that_made_the_labels():
+    rng = np.random.default_rng(0)
+    distance = rng.uniform(0, 12, 200_000)
+    p = 0.9 / (1 + np.exp(2.0 * distance - 9.0)) + 0.05
+    match = rng.random(len(p)) < p
+    # Balancing the classes shifts the odds by a constant.
+    a, b = fit(distance, match)
+    assert a == pytest.approx(2.0, rel=0.15)
+    assert 0.5 * (b / a) + 0.5 * 4.5 == pytest.approx(4.5, rel=0.1)

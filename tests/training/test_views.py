@@ -1,0 +1,134 @@
+"""Cameras, noise and missing points of the training views."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tests.bodies import random_people, standing
+from vipe_core.geometry import project
+from vipe_core.skeletons import BODY13
+from vipe_training.datasets import MotionSet
+from vipe_training.evaluate.protocol import BODY13_IN_17, View
+from vipe_training.views import (
+    LIMB_POINTS,
+    TORSO,
+    CameraConfig,
+    NoiseConfig,
+    OcclusionConfig,
+    ViewConfig,
+    camera_rotation,
+    draw_views,
+    pose_rotation,
+)
+
+LEFT, RIGHT, NOSE, HIP = BODY13.indices("left_shoulder", "right_shoulder", "nose", "left_hip")
+
+
+def canonical(joints: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    motion = MotionSet(joints.astype(np.float32), np.array(["a"] * len(joints)), np.zeros(1))
+    return tuple(torch.from_numpy(v) for v in motion.canonical())
+
+
+def see(rotation: torch.Tensor) -> torch.Tensor:
+    """Image points (13, 2) of the standing person, from afar."""
+    joints = torch.from_numpy(standing() - standing()[0])[BODY13_IN_17]
+    points = joints.float() @ rotation.T
+    return points[:, :2] / (points[:, 2:] + 10)
+
+
+def angle(degrees: float) -> torch.Tensor:
+    return torch.tensor(math.radians(degrees))
+
+
+@pytest.mark.parametrize("rotation", [camera_rotation, pose_rotation])
+def test_chirality_at_zero_angles(rotation):
+    # The paper's camera looks along +x of a z-up frame; this person faces +z of a y-up one,
+    # which maps to +x: away from that camera. Half a turn makes either person face it.
+    azimuth = 0 if rotation is camera_rotation else 180
+    front = see(rotation(angle(azimuth), angle(0), angle(0)))
+    back = see(rotation(angle(azimuth + 180), angle(0), angle(0)))
+    assert front[LEFT, 0] > front[RIGHT, 0]
+    assert back[LEFT, 0] < back[RIGHT, 0]
+    assert front[NOSE, 1] < front[HIP, 1]
+    around = see(rotation(angle(azimuth + 360), angle(0), angle(0)))
+    torch.testing.assert_close(around, front, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("rotation", [camera_rotation, pose_rotation])
+def test_rotations_are_proper(rotation):
+    angles = torch.rand(3, 50) * 6 - 3
+    turn = rotation(*angles)
+    torch.testing.assert_close(torch.linalg.det(turn), torch.ones(50))
+    eye = torch.eye(3).expand(50, 3, 3)
+    torch.testing.assert_close(turn @ turn.transpose(1, 2), eye, atol=1e-5, rtol=0)
+
+
+def test_pose_rotation_is_the_written_formula():
+    a, e, r = (math.radians(v) for v in (50, 20, -10))
+    rz = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+    ry = np.array([[np.cos(e), 0, np.sin(e)], [0, 1, 0], [-np.sin(e), 0, np.cos(e)]])
+    rx = np.array([[1, 0, 0], [0, np.cos(r), -np.sin(r)], [0, np.sin(r), np.cos(r)]])
+    x, y, z = rz @ ry @ rx @ np.array([0.3, 0.1, 0.2])  # z-up (x, y, z) is y-up (y, z, x)
+    turned = pose_rotation(*(torch.tensor(v) for v in (a, e, r))).numpy() @ [0.1, 0.2, 0.3]
+    np.testing.assert_allclose(turned, [-y, -z, x], atol=1e-6)
+
+
+def test_camera_rotation_agrees_with_the_cores_camera():
+    view = View(azimuth=37, elevation=-21, roll=12, distance=4)
+    joints = random_people(1)[0]
+    pixels = project(joints, view.camera())
+    turn = camera_rotation(angle(37), angle(-21), angle(12)).double().numpy()
+    seen = joints @ turn.T + [0, 0, 4]
+    expected = 1000 * seen[:, :2] / seen[:, 2:] + 500
+    np.testing.assert_allclose(pixels, expected, atol=0.01)
+
+
+def test_no_point_comes_near_the_camera_plane(generator):
+    joints, rotation = canonical(random_people(200))
+    # A camera inside the body, as the paper's constant depth allows.
+    config = ViewConfig(CameraConfig(90, 180, distance=(0.01,), clearance=0.2, rotate_pose=True))
+    points, _ = draw_views(joints, rotation, 2, config, generator)
+    assert torch.isfinite(points).all()
+    assert points.abs().max() < 1.2 / 0.2
+
+
+def test_noise_has_the_stated_size(generator):
+    joints, rotation = canonical(random_people(400))
+    camera = CameraConfig(distance=(3.0,))
+    clean, _ = draw_views(joints, rotation, 2, ViewConfig(camera), torch.Generator().manual_seed(1))
+    noisy, _ = draw_views(
+        joints,
+        rotation,
+        2,
+        ViewConfig(camera, NoiseConfig(0.04)),
+        torch.Generator().manual_seed(1),
+    )
+    torso = clean[..., TORSO, :]
+    longest = torch.cdist(torso, torso).amax((-2, -1))[..., None, None]
+    error = (noisy - clean) / longest
+    # Uniform sigma up to 0.04: the second moment is a third of its square.
+    assert error.std().item() == pytest.approx(0.04 / math.sqrt(3), rel=0.08)
+
+
+def test_occlusion_hides_what_it_says(generator):
+    joints, rotation = canonical(random_people(500))
+
+    def visible(**config):
+        views = ViewConfig(occlusion=OcclusionConfig(**config))
+        return draw_views(joints, rotation, 2, views, generator)[1]
+
+    assert visible().all()
+    independent = visible(independent=1.0, q=0.2)
+    assert independent[..., TORSO].all()
+    assert independent[..., LIMB_POINTS].float().mean().item() == pytest.approx(0.8, abs=0.02)
+    limbs = visible(limbs=1.0)
+    arm = limbs[..., BODY13.indices("left_elbow", "left_wrist")]
+    assert (arm[..., 0] == arm[..., 1]).all()
+    cropped = visible(crop=1.0)
+    assert not cropped[..., BODY13.indices("left_hip", "right_knee")].any()
+    assert cropped[..., LEFT].all()
+    assert visible(nose=0.5)[..., NOSE].float().mean().item() == pytest.approx(0.5, abs=0.05)
