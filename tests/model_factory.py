@@ -1,0 +1,187 @@
+"""Small, deterministic model files that keep the contract, made with onnx.helper.
+
+    path = make_model(tmp_path / "model.onnx")                      # embedding+pose
+    path = make_model(tmp_path / "model.onnx", task="embedding", sigmoid_a=2.0)
+
+The graph does in small what a real one does: centre and scale the keypoints, set missing
+ones to zero, one linear layer per head. It is not trained, but equal poses give equal
+outputs, shifted and scaled poses too, and more missing joints give more variance.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from vipe_core import model_file, skeletons
+
+OPSET = 17
+FLOAT = TensorProto.FLOAT
+_HEADS = {"embedding": ("mean",), "pose": ("joints",), "embedding+pose": ("mean", "joints")}
+
+
+def make_model(
+    path: str | Path,
+    task: str = "embedding+pose",
+    skeleton_2d: str = "body13",
+    embedding_size: int = 16,
+    mirror: bool = False,
+    **metadata: Any,
+) -> Path:
+    """Write a model file for ``task`` and return its path.
+
+    ``mirror`` adds mirror_mean and mirror_variance; other keywords override fields of
+    the metadata.
+    """
+    path = Path(path)
+    info = make_metadata(task, skeleton_2d, embedding_size, **metadata)
+    model_file.write(path, make_graph(task, skeleton_2d, embedding_size, mirror), info)
+    return path
+
+
+def make_metadata(
+    task: str = "embedding+pose",
+    skeleton_2d: str = "body13",
+    embedding_size: int = 16,
+    **overrides: Any,
+) -> model_file.ModelMetadata:
+    """Plausible metadata."""
+    fields: dict[str, Any] = {
+        "name": "test-model",
+        "version": "1.2.3",
+        "task": task,
+        "skeleton_2d": skeleton_2d,
+        "skeleton_3d": "joints17" if "pose" in task else None,
+        "embedding_size": embedding_size,
+        "sigmoid_a": 1.5,
+        "sigmoid_b": 0.75,
+        "kappa": 0.1,
+        "training_data": "none: random weights",
+        "licence": "Apache-2.0",
+        "metrics": {"hit@1": 12.5},
+        "git_commit": "0" * 40,
+        "command": "tests/model_factory.py",
+        "seed": 0,
+    }
+    return model_file.ModelMetadata(**(fields | overrides))
+
+
+def make_graph(
+    task: str = "embedding+pose",
+    skeleton_2d: str = "body13",
+    embedding_size: int = 16,
+    mirror: bool = False,
+) -> onnx.ModelProto:
+    """The bare ONNX model, without metadata."""
+    graph = _Graph(skeletons.get(skeleton_2d), embedding_size)
+    flat, missing = graph.normalised("keypoints", "")
+    heads = _HEADS[task]
+    if "mean" in heads:
+        graph.gaussian(flat, missing, "")
+    if "mean" in heads and mirror:
+        graph.gaussian(*graph.normalised(graph.mirrored(), "mirror_"), "mirror_")
+    if "joints" in heads:
+        graph.pose(flat, missing)
+    return graph.model()
+
+
+class _Graph:
+    """Nodes and weights as they are added."""
+
+    def __init__(self, skeleton: skeletons.Skeleton, size: int) -> None:
+        self.skeleton, self.size = skeleton, size
+        self.rng = np.random.default_rng(13)
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: dict[str, np.ndarray] = {}
+        self.outputs: list[onnx.ValueInfoProto] = []
+        flat = 2 * len(skeleton)
+        self.mean_weight = self._random((flat, size), 1.5)
+        self.pose_weight = self._random((flat, 51), 0.02)
+
+    def _random(self, shape: tuple[int, ...], scale: float) -> np.ndarray:
+        return (self.rng.standard_normal(shape) * scale / np.sqrt(shape[0])).astype(np.float32)
+
+    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        return output
+
+    def constant(self, name: str, value: Any, dtype: type = np.float32) -> str:
+        self.weights[name] = np.asarray(value, dtype)
+        return name
+
+    def output(self, name: str, *shape: int) -> None:
+        self.outputs.append(helper.make_tensor_value_info(name, FLOAT, ["N", *shape]))
+
+    def normalised(self, points: str, tag: str) -> tuple[str, str]:
+        """Centred, scaled, masked keypoints (N, 2J), and the share of missing joints (N, 1)."""
+        zero, one = self.constant("zero", 0.0), self.constant("one", 1.0)
+        axes = self.constant("axes", [1], np.int64)
+        absent = self.add("IsNaN", [points], tag + "absent")
+        clean = self.add("Where", [absent, zero, points], tag + "clean")
+        seen = self.add("Where", [absent, zero, one], tag + "seen")
+        count = self.add("ReduceSum", [seen, axes], tag + "count", keepdims=1)
+        total = self.add("ReduceSum", [clean, axes], tag + "total", keepdims=1)
+        count = self.add("Max", [count, one], tag + "count_1")
+        centre = self.add("Div", [total, count], tag + "centre")
+        centred = self.add("Sub", [clean, centre], tag + "offset")
+        centred = self.add("Mul", [centred, seen], tag + "centred")
+        squared = self.add("Mul", [centred, centred], tag + "squared")
+        spread = self.add("ReduceMean", [squared], tag + "spread", axes=[1, 2], keepdims=1)
+        size = self.add("Sqrt", [spread], tag + "size")
+        size = self.add("Max", [size, self.constant("tiny", 1e-6)], tag + "size_1")
+        scaled = self.add("Div", [centred, size], tag + "scaled")
+        flat = self.add("Flatten", [scaled], tag + "flat", axis=1)
+        share = self.add("ReduceMean", ["visibility"], tag + "share", axes=[1], keepdims=1)
+        return flat, self.add("Sub", [one, share], tag + "missing")
+
+    def mirrored(self) -> str:
+        """Keypoints with x negated and left and right exchanged."""
+        order = self.constant("mirror_order", self.skeleton.mirror, np.int64)
+        swapped = self.add("Gather", ["keypoints", order], "mirror_swapped", axis=1)
+        return self.add("Mul", [swapped, self.constant("flip_x", [-1.0, 1.0])], "mirror_points")
+
+    def gaussian(self, flat: str, missing: str, tag: str) -> None:
+        weight = self.constant("mean_weight", self.mean_weight)
+        self.add("MatMul", [flat, weight], tag + "mean")
+        floor = self.constant("variance_floor", np.full(self.size, 0.01))
+        self.add("Add", [missing, floor], tag + "variance")
+        self.output(tag + "mean", self.size)
+        self.output(tag + "variance", self.size)
+
+    def pose(self, flat: str, missing: str) -> None:
+        weight = self.constant("pose_weight", self.pose_weight)
+        bent = self.add("MatMul", [flat, weight], "bent")
+        shape = self.constant("joints_shape", [-1, 17, 3], np.int64)
+        bent = self.add("Reshape", [bent, shape], "bent_joints")
+        self.add("Add", [bent, self.constant("standing", STANDING)], "joints")
+        self.add("Add", [missing, self.constant("std_floor", np.full(17, 0.02))], "std")
+        self.output("joints", 17, 3)
+        self.output("std", 17)
+
+    def model(self) -> onnx.ModelProto:
+        joints = len(self.skeleton)
+        inputs = [
+            helper.make_tensor_value_info("keypoints", FLOAT, ["N", joints, 2]),
+            helper.make_tensor_value_info("visibility", FLOAT, ["N", joints]),
+        ]
+        weights = [numpy_helper.from_array(value, name) for name, value in self.weights.items()]
+        graph = helper.make_graph(self.nodes, "test", inputs, self.outputs, weights)
+        opset = helper.make_opsetid("", OPSET)
+        return helper.make_model(graph, opset_imports=[opset], ir_version=8)
+
+
+# A person who stands upright, joints17, body frame (x forward, y left, z up), in statures.
+STANDING = np.array(
+    [
+        *([0, 0, 0], [0, -0.06, 0], [0, -0.06, -0.25], [0, -0.06, -0.5]),
+        *([0, 0.06, 0], [0, 0.06, -0.25], [0, 0.06, -0.5]),
+        *([0, 0, 0.15], [0, 0, 0.3], [0.05, 0, 0.38], [0, 0, 0.48]),
+        *([0, 0.11, 0.29], [0, 0.12, 0.12], [0, 0.12, -0.03]),
+        *([0, -0.11, 0.29], [0, -0.12, 0.12], [0, -0.12, -0.03]),
+    ],
+    np.float32,
+)

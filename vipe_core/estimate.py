@@ -1,0 +1,76 @@
+"""Keypoints of any skeleton through a model: conversion, missing people, blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import numpy as np
+
+from vipe_core import skeletons
+from vipe_core.bodies import Estimates
+from vipe_core.errors import VipeError
+from vipe_core.runtime import BLOCK, Model
+
+
+def check_skeleton(source: str, model: Model) -> None:
+    """Raises VipeError when ``source`` lacks a joint that the model's input needs."""
+    target = skeletons.get(model.metadata.skeleton_2d)
+    made = skeletons.convert(np.zeros((len(skeletons.get(source)), 1)), source, target)
+    lacking = [target.joints[j] for j in np.flatnonzero(np.isnan(made[:, 0]))]
+    if lacking:
+        raise VipeError(
+            f"the model {model.metadata.name} takes {target.name}, "
+            f"which cannot be made from {source}: it has no {', '.join(lacking)}"
+        )
+
+
+def estimate(
+    model: Model,
+    points: np.ndarray,
+    visibility: np.ndarray,
+    skeleton: str,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[Estimates, np.ndarray]:
+    """Estimates of people who may be missing.
+
+    Args:
+        model: see :func:`vipe_core.runtime.load`.
+        points: (..., J, 2) pixels; NaN where a joint is missing.
+        visibility: (..., J) in 0..1.
+        skeleton: of the points; converted to the model's by joint name.
+        progress: called with the number of poses just finished.
+
+    Returns:
+        Estimates with the leading axes of ``points``, NaN for a missing person; and
+        missing (...) bool: no joint of the model's skeleton is there.
+
+    Raises:
+        VipeError: the skeleton cannot be converted to the model's.
+    """
+    check_skeleton(skeleton, model)
+    target = model.metadata.skeleton_2d
+    lead = np.shape(points)[:-2]
+    points = skeletons.convert(points, skeleton, target).reshape(-1, len(skeletons.get(target)), 2)
+    visibility = skeletons.convert_visibility(visibility, skeleton, target)
+    visibility = visibility.reshape(points.shape[:2])
+    there = np.flatnonzero(np.isfinite(points).all(-1).any(-1))
+    out: dict[str, np.ndarray] = {}
+    # Also with nobody there: an empty run gives the shapes.
+    for start in range(0, max(len(there), 1), BLOCK):
+        rows = there[start : start + BLOCK]
+        part = model(points[rows], visibility[rows])
+        for name, value in _heads(part).items():
+            empty = np.full((len(points), *value.shape[1:]), np.nan, np.float32)
+            out.setdefault(name, empty)[rows] = value
+        if progress:
+            progress(len(rows))
+    missing = np.ones(len(points), bool)
+    missing[there] = False
+    shaped = {name: value.reshape(*lead, *value.shape[1:]) for name, value in out.items()}
+    return Estimates(**shaped), missing.reshape(lead)
+
+
+def _heads(estimates: Estimates) -> dict[str, np.ndarray]:
+    values = {field.name: getattr(estimates, field.name) for field in fields(estimates)}
+    return {name: value for name, value in values.items() if value is not None}
