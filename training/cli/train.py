@@ -1,42 +1,38 @@
-"""Train a model."""
+"""``vipe train``."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
+from vipe_core.cli.common import Parser
 from vipe_training.config import load
 from vipe_training.train import RunConfig, train
 
 _CONFIGS = Path(__file__).parent.parent / "configs"
-_EPILOG = """example:
-  VIPE_DATA=~/mocap vipe train vipe steps=2000 optimizer.lr=0.001 --out runs/try
-"""
 
 
 def run(argv: list[str]) -> int:
-    """Train a model from a configuration."""
-    parser = argparse.ArgumentParser(
-        prog="vipe train",
-        description="Train a model. The best checkpoint by validation Hit@1 is kept.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """Train a model from a configuration.
+
+    The data folder is $VIPE_DATA. The output folder gets metrics.jsonl, last.safetensors to
+    resume from and best.safetensors, the best model by validation Hit@1.
+    """
+    parser = Parser("train", run.__doc__, "train vipe steps=2000 optimizer.lr=0.001 --out runs/try")
     names = ", ".join(sorted(path.stem for path in _CONFIGS.glob("*.yaml")))
     parser.add_argument("config", help=f"a YAML file, or one of: {names}")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change")
     parser.add_argument("--out", type=Path, help="output folder (default: runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
-    arguments = parser.parse_intermixed_args(argv)
-    config = load(RunConfig, find_config(arguments.config), arguments.overrides)
-    out = arguments.out or Path("runs") / config.name
-    best = train(config, out, arguments.resume, progress=sys.stderr.isatty())
+    args = parser.parse_intermixed_args(argv)
+    config = load(RunConfig, _find(args.config), args.overrides)
+    out = args.out or Path("runs") / config.name
+    best = train(config, out, args.resume, progress=sys.stderr.isatty())
     print(f"best checkpoint: {best}\nnext: vipe export {best} models/{config.name}.onnx")
     return 0
 
 
-def find_config(name: str) -> Path:
+def _find(name: str) -> Path:
     """The file of that path, or the shipped configuration of that name."""
     shipped = _CONFIGS / f"{name}.yaml"
     return shipped if shipped.is_file() and not Path(name).is_file() else Path(name)
