@@ -1,0 +1,228 @@
+"""Actions recognised by example, in a stream of embeddings, with no training.
+
+Distance between a frame of the stream and a frame of an example is -log of their match
+probability (Pr-VIPE, IJCV 2021, section on action recognition), the person as it is and
+its mirror image each for a whole match. Matches are found by subsequence dynamic time
+warping as they end (:class:`vipe_core.alignment.StreamAligner`), and what counts as a match
+is learned from the examples themselves (:func:`vipe_core.comparison.learn_limits`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vipe_core.alignment import StreamAligner
+from vipe_core.comparison import Comparison, learn_limits
+from vipe_core.errors import VipeError
+from vipe_core.examples import Example, Gallery, Track
+
+__all__ = ["UNKNOWN", "Action", "Example", "Gallery", "Recognizer", "Track", "segments"]
+
+UNKNOWN = "unknown"
+_MOST_TRACKS = 100
+_ECHO_S = 0.2  # how long the best match is said again while worse ones overlap it
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a person is doing, as far as it is known at one moment.
+
+    Attributes:
+        label: the action, or "unknown".
+        probability: of that label, 0..1.
+        start, end: seconds, when the action began and ended; None when unknown.
+        labels: all labels and "unknown", most probable first.
+        probabilities: theirs, summing to 1.
+    """
+
+    label: str
+    probability: float
+    start: float | None
+    end: float | None
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass
+class _State:
+    """Of one person: where the alignment stands, the last frame, and what was last said."""
+
+    aligner: StreamAligner
+    stamp: float
+    embedding: np.ndarray  # (2, 2, D): itself and mirrored; mean and variance
+    ticks: int = 0
+    origin: float = 0.0
+    action: Action | None = None
+    matched: Action | None = None
+
+
+class Recognizer:
+    """Recognises the actions of a gallery in the embeddings of any number of people.
+
+    Time and memory per frame depend on the size of the gallery alone. Examples and stream
+    are brought to one rate, so a camera need not have the frame rate of the examples; an
+    action is found at half to twice the speed it was shown at.
+
+    Args:
+        gallery: the actions.
+        threshold: highest mean -log match probability per frame of a match; learned from
+            the gallery for each example when None.
+        mirror: also recognise the mirror image, but for examples whose mirror image was
+            taught under another label (a left and a right hand raised, say).
+        rate_hz: steps per second at which sequences are compared.
+        max_gap_s: a person unseen for longer starts anew.
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        threshold: float | None = None,
+        mirror: bool = True,
+        rate_hz: float = 30.0,
+        max_gap_s: float = 0.5,
+    ) -> None:
+        given = {"rate_hz": rate_hz, "max_gap_s": max_gap_s, "threshold": threshold}
+        for name, value in given.items():
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise VipeError(f"{name} is {value}, a positive number needed")
+        self.gallery, self.rate_hz, self.max_gap_s = gallery, rate_hz, max_gap_s
+        self._comparison = Comparison(gallery, rate_hz)
+        # Half the rate is four times as fast and gives nearly the same limits.
+        self._limits = learn_limits(Comparison(gallery, rate_hz / 2), threshold, mirror)
+        self._labels = (*gallery.labels, UNKNOWN)
+        self._label_of = np.array([gallery.labels.index(e.label) for e in gallery.examples])
+        self._states: dict[str, _State] = {}
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """(E,) highest mean -log match probability per frame at which an example matches."""
+        return self._limits.most.copy()
+
+    def drop(self, track_id: str) -> None:
+        """Forget a person; one that is not known is fine."""
+        self._states.pop(track_id, None)
+
+    def update(
+        self,
+        track_id: str,
+        stamp_s: float,
+        mean: np.ndarray,
+        variance: np.ndarray,
+        mirror_mean: np.ndarray | None = None,
+        mirror_variance: np.ndarray | None = None,
+    ) -> Action:
+        """Take the next frame of one person.
+
+        Args:
+            track_id: which person.
+            stamp_s: time of the frame in seconds. Going back in time starts anew.
+            mean, variance: (D,) embedding. A frame with a value that is not finite counts
+                as not seen.
+            mirror_mean, mirror_variance: (D,) of the mirrored person, if the model has it.
+
+        Returns:
+            The action that has just ended, from the frame on which its match is good
+            enough for as long as it is; in between, and when nothing fits, "unknown".
+
+        Raises:
+            VipeError: an embedding that is not of the gallery's size.
+        """
+        own = (mean, variance)
+        twin = (
+            own
+            if mirror_mean is None or mirror_variance is None
+            else (mirror_mean, mirror_variance)
+        )
+        embedding, stamp_s = self._comparison.checked(own, twin), float(stamp_s)
+        state = self._states.pop(track_id, None)
+        if not (np.isfinite(embedding).all() and math.isfinite(stamp_s)):
+            if state is not None:
+                self._states[track_id] = state
+            return self._unknown()
+        if state is None or not 0 <= stamp_s - state.stamp <= self.max_gap_s:
+            state = _State(self._comparison.aligner(), stamp_s, embedding, origin=stamp_s)
+        self._states[track_id] = state  # last in the dictionary: the most recently seen
+        while len(self._states) > _MOST_TRACKS:
+            self._states.pop(next(iter(self._states)))
+        self._advance(state, stamp_s, embedding)
+        return state.action or self._unknown()
+
+    def _advance(self, state: _State, stamp_s: float, embedding: np.ndarray) -> None:
+        """Feed the alignment at its own even steps up to now, and remember this frame."""
+        span = stamp_s - state.stamp
+        while (tick := state.origin + state.ticks / self.rate_hz) <= stamp_s + 1e-9:
+            share = min(max((tick - state.stamp) / span, 0), 1) if span > 0 else 1.0
+            between = state.embedding * (1 - share) + embedding * share
+            cost = self._comparison.cost(between, self._limits.mirror)
+            found, start = state.aligner.update(cost, tick)
+            self._judge(state, *self._comparison.best(found, start), tick)
+            state.ticks += 1
+        state.stamp, state.embedding = stamp_s, embedding
+
+    def _judge(self, state: _State, found: np.ndarray, start: np.ndarray, now: float) -> None:
+        """From mean costs (E,) and starts (E,) of matches that end now to an action."""
+        good, most = self._limits.good, self._limits.most
+        # 0 at the limit, 3 at a good match: a probability of 0.5 and 0.95 against unknown.
+        score = np.clip(3 * (most - found) / np.maximum(most - good, 0.02), -50, 6)
+        scores = np.full(len(self._labels), -50.0)
+        np.maximum.at(scores, self._label_of, score)
+        scores[-1] = 0
+        example = int(score.argmax())
+        state.action = self._action(scores, float(start[example]), now)
+        if state.action.label == UNKNOWN:
+            return
+        state.action = self._settled(state.matched, state.action, self._limits.still[example])
+        state.matched = state.action if state.action.start is not None else state.matched
+
+    def _settled(self, before: Action | None, action: Action, still: bool) -> Action:
+        """The match to report, given the one reported before, when matches overlap.
+
+        The best moment of a match is its end. What overlaps it and is worse is its echo:
+        for a moment the better one is said again, then nothing.
+        """
+        if before is None or before.end is None or action.start is None or action.end is None:
+            return action
+        if action.start + action.end >= 2 * before.end:  # most of it came later
+            return action
+        if still and action.label == before.label:
+            return replace(action, start=before.start)  # a pose held for longer
+        if action.probability > before.probability:
+            return action
+        return before if action.end - before.end <= _ECHO_S else self._unknown()
+
+    def _action(self, scores: np.ndarray, start: float, end: float) -> Action:
+        weight = np.exp(scores - scores.max())
+        order = np.argsort(-weight, kind="stable")
+        labels = tuple(self._labels[i] for i in order)
+        probabilities = tuple(float(p) for p in weight[order] / weight.sum())
+        if labels[0] == UNKNOWN:
+            return Action(UNKNOWN, probabilities[0], None, None, labels, probabilities)
+        return Action(labels[0], probabilities[0], start, end, labels, probabilities)
+
+    def _unknown(self) -> Action:
+        return self._action(np.array([-50.0] * (len(self._labels) - 1) + [0.0]), 0, 0)
+
+
+def segments(actions: Iterable[Action]) -> list[Action]:
+    """The actions of one person without repetition: each match once, at its best."""
+    found: list[Action] = []
+    for action in actions:
+        if action.start is None:
+            continue
+        if not (found and _is_same_match(found[-1], action)):
+            found.append(action)
+        elif action.probability >= found[-1].probability or action.start == found[-1].start:
+            found[-1] = action
+    return found
+
+
+def _is_same_match(before: Action, after: Action) -> bool:
+    """Whether a match is another view of the one before, not the next in the stream."""
+    if before.end is None or after.start is None or after.end is None:
+        return False
+    same_time = after.start == before.start or after.start + after.end < 2 * before.end
+    return before.label == after.label and same_time

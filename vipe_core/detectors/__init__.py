@@ -1,0 +1,5 @@
+"""2D pose detectors: an image in, :class:`vipe_core.bodies.Bodies2D` out."""
+
+from vipe_core.detectors.blazepose import BlazePose
+
+__all__ = ["BlazePose"]
