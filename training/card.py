@@ -30,10 +30,7 @@ Command: `vipe evaluate retrieval --model models/{name}.onnx --poses {poses} --s
 Cameras: chest4 = azimuth 45, 135, -135, -45, elevation 10; novel8 = eight cameras with azimuth
 +-180, elevation +-30, roll +-15 degrees, 4 m away; +n = Gaussian noise of 2 % of the longest 2D
 torso distance on both views; partial = mean of ten targeted occlusions of the query on chest4.
-Lifting is measured on novel8+n: mean joint error in the body frame without and with similarity
-alignment, against predicting the mean pose, and the share of coordinates inside the predicted
-50 % and 90 % intervals.
-
+{lifting}
 ## Limits
 
 Trained on rendered motion capture of {subjects} people, most of them on one retargeted
@@ -45,6 +42,10 @@ output is there to catch them.
 
 ```yaml
 {config}```
+"""
+_LIFTING = """Lifting is measured on novel8+n: mean joint error in the body frame without and
+with similarity alignment, against predicting the mean pose, and the share of coordinates inside
+the predicted 50 % and 90 % intervals.
 """
 _POSE_LIMITS = """Absolute size is unknown to one camera: joints are in statures: multiply by the
 person's height in metres. Standard deviations are fitted to the training noise; on other
@@ -80,6 +81,7 @@ def card(trained: Trained, model: Model, results: Results) -> str:
         poses=results.poses,
         eval_seed=results.seed,
         subjects=_subjects(trained),
+        lifting=_LIFTING if meta.has_pose else "",
         extra=_POSE_LIMITS if meta.has_pose else "",
         config=yaml.safe_dump(to_dict(trained.config), sort_keys=False),
     )

@@ -1,0 +1,217 @@
+"""Messages of vipe_msgs to the data types of vipe_core and back. Pure functions.
+
+Arrays cross as ``array.array`` and buffer views: no Python loop over joints.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from vipe_msgs.msg import (
+    Action,
+    Actions,
+    Bodies2D,
+    Bodies3D,
+    Body2D,
+    Body3D,
+    Embedding,
+    Embeddings,
+)
+
+from vipe_core import bodies, skeletons
+from vipe_core.bodies import Estimates
+from vipe_core.errors import VipeError
+from vipe_ros.errors import InputError
+
+if TYPE_CHECKING:
+    from std_msgs.msg import Header
+
+    from vipe_core import actions
+    from vipe_core.runtime import Model
+
+
+def floats(values: np.ndarray) -> array:
+    """A float32 sequence field of any array, flattened. Not finite stays as it is."""
+    return array("f", np.ascontiguousarray(values, np.float32).tobytes())
+
+
+def numbers(field: Sequence[float], count: int, name: str) -> np.ndarray:
+    """(count,) float32 of a sequence field, a view where possible.
+
+    Raises:
+        InputError: it has not ``count`` values.
+    """
+    if len(field) != count:
+        raise InputError("wrong array length", f"{name} has {len(field)} values, {count} needed")
+    return np.frombuffer(field, np.float32) if count else np.empty(0, np.float32)  # type: ignore[call-overload]
+
+
+def seconds(stamp: Time) -> float:
+    """A stamp in seconds; exact to 0.3 microseconds today."""
+    return stamp.sec + 1e-9 * stamp.nanosec
+
+
+def time(stamp_s: float | None) -> Time:
+    """A stamp from seconds, zero at the earliest and for None."""
+    if stamp_s is None:
+        return Time()
+    whole, nanoseconds = divmod(max(round(stamp_s * 1e9), 0), 10**9)
+    return Time(sec=whole, nanosec=nanoseconds)
+
+
+def bodies_2d_message(header: Header, people: bodies.Bodies2D, detector: str = "") -> Bodies2D:
+    """The message of the people in one image."""
+    width, height = people.image_size or (0, 0)
+    return Bodies2D(
+        header=header,
+        skeleton=people.skeleton,
+        image_width=width,
+        image_height=height,
+        detector=detector,
+        bodies=[
+            Body2D(track_id=name, score=float(score), points=floats(p), visibility=floats(v))
+            for name, score, p, v in zip(
+                people.track_ids, people.scores, people.points, people.visibility, strict=True
+            )
+        ],
+    )
+
+
+def bodies_2d(message: Bodies2D) -> bodies.Bodies2D:
+    """The people in a message; a joint with a coordinate that is not finite is missing.
+
+    Raises:
+        InputError: unknown skeleton, or arrays that do not fit it.
+    """
+    try:
+        joints = len(skeletons.get(message.skeleton))
+    except VipeError as error:
+        raise InputError("unknown skeleton", f"bodies_2d has an {error}") from None
+    points = [numbers(b.points, 2 * joints, "points") for b in message.bodies]
+    visibility = [numbers(b.visibility, joints, "visibility") for b in message.bodies]
+    count = len(points)
+    size = (message.image_width, message.image_height)
+    return bodies.Bodies2D.from_arrays(
+        np.reshape(points, (count, joints, 2)),
+        np.reshape(visibility, (count, joints)),
+        message.skeleton,
+        [b.track_id for b in message.bodies],
+        np.array([b.score for b in message.bodies], np.float32),
+        size if all(size) else None,
+    )
+
+
+def select(people: bodies.Bodies2D, keep: np.ndarray) -> bodies.Bodies2D:
+    """The people where ``keep`` (P,) is true."""
+    names = tuple(name for name, kept in zip(people.track_ids, keep, strict=True) if kept)
+    return replace(
+        people,
+        points=people.points[keep],
+        visibility=people.visibility[keep],
+        scores=people.scores[keep],
+        track_ids=names,
+    )
+
+
+def embeddings_message(
+    header: Header, people: bodies.Bodies2D, estimates: Estimates, model: Model
+) -> Embeddings:
+    """The embeddings of ``people`` (in the skeleton of the model)."""
+    info = model.metadata
+    fields = ("mean", "variance", "mirror_mean", "mirror_variance")
+    made = {name: rows for name in fields if (rows := getattr(estimates, name)) is not None}
+    return Embeddings(
+        header=header,
+        model=info.name,
+        model_version=info.version,
+        fingerprint=model.fingerprint,
+        sigmoid_a=float("nan") if info.sigmoid_a is None else float(info.sigmoid_a),
+        sigmoid_b=float("nan") if info.sigmoid_b is None else float(info.sigmoid_b),
+        bodies=[
+            Embedding(
+                track_id=name,
+                visibility=floats(people.visibility[i]),
+                **{field: floats(rows[i]) for field, rows in made.items()},
+            )
+            for i, name in enumerate(people.track_ids)
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """One person's embedding: D values each; the mirrored pair is None without one."""
+
+    track_id: str
+    mean: np.ndarray
+    variance: np.ndarray
+    mirror_mean: np.ndarray | None
+    mirror_variance: np.ndarray | None
+
+
+def embeddings(message: Embeddings, size: int) -> list[Embedded]:
+    """The embeddings in a message, of ``size`` dimensions.
+
+    Raises:
+        InputError: an array of another length, or a value that is not finite.
+    """
+    return [_embedded(body, size) for body in message.bodies]
+
+
+def _embedded(body: Embedding, size: int) -> Embedded:
+    names = ["mean", "variance"]
+    if len(body.mirror_mean) or len(body.mirror_variance):
+        names += ["mirror_mean", "mirror_variance"]
+    values = [numbers(getattr(body, name), size, name) for name in names]
+    if not all(np.isfinite(value).all() for value in values):
+        raise InputError("embedding not finite", f"embedding of {body.track_id!r} is not finite")
+    return Embedded(body.track_id, *values, *[None] * (4 - len(values)))
+
+
+def bodies_3d_message(
+    header: Header, track_ids: Sequence[str], joints: np.ndarray, std: np.ndarray,
+    height: float, model: Model,
+) -> Bodies3D:  # fmt: skip
+    """Joints (P, 17, 3) and std (P, 17) in metres, each in its body frame."""
+    info = model.metadata
+    return Bodies3D(
+        header=header,
+        model=info.name,
+        model_version=info.version,
+        skeleton=info.skeleton_3d or "",
+        bodies=[
+            Body3D(track_id=name, joints=floats(j), std=floats(s), height=height)
+            for name, j, s in zip(track_ids, joints, std, strict=True)
+        ],
+    )
+
+
+def actions_message(
+    header: Header, model: Model, recognizer: str, found: Sequence[tuple[str, actions.Action]]
+) -> Actions:
+    """The action of each person; ``found`` pairs track ids with them."""
+    info = model.metadata
+    return Actions(
+        header=header,
+        model=info.name,
+        model_version=info.version,
+        fingerprint=model.fingerprint,
+        recognizer=recognizer,
+        actions=[
+            Action(
+                track_id=track_id,
+                label=action.label,
+                probability=float(action.probability),
+                start=time(action.start),
+                end=time(action.end),
+                labels=list(action.labels),
+                probabilities=floats(np.asarray(action.probabilities)),
+            )
+            for track_id, action in found
+        ],
+    )

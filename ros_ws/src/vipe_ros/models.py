@@ -1,0 +1,36 @@
+"""Loading the model that two nodes share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vipe_core import model_file, runtime
+from vipe_core.errors import VipeError
+
+if TYPE_CHECKING:
+    from vipe_core.runtime import Model
+    from vipe_ros.diagnostics import Report
+
+SKELETON = "body13"
+
+
+def load(path: str, backend: str, report: Report) -> Model:
+    """The model of the parameters ``model`` and ``backend``; its facts go to diagnostics.
+
+    Raises:
+        VipeError: missing, damaged, or not for the skeleton that the messages promise.
+    """
+    model = runtime.load(path or model_file.default_path(), backend)
+    info = model.metadata
+    if info.skeleton_2d != SKELETON:
+        raise VipeError(
+            f"model {model.path} reads {info.skeleton_2d}, the nodes need {SKELETON}; "
+            "give another file with the parameter model"
+        )
+    report.facts |= {
+        "backend": model.backend,
+        "model": f"{info.name} {info.version}",
+        "fingerprint": model.fingerprint,
+        "model file": str(model.path),
+    }
+    return model
