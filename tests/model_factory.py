@@ -18,6 +18,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from vipe_core import model_file, skeletons
+from vipe_core.model_metadata import ModelMetadata
 
 OPSET = 17
 FLOAT = TensorProto.FLOAT
@@ -48,7 +49,7 @@ def make_metadata(
     skeleton_2d: str = "body13",
     embedding_size: int = 16,
     **overrides: Any,
-) -> model_file.ModelMetadata:
+) -> ModelMetadata:
     """Plausible metadata."""
     fields: dict[str, Any] = {
         "name": "test-model",
@@ -67,7 +68,7 @@ def make_metadata(
         "command": "tests/model_factory.py",
         "seed": 0,
     }
-    return model_file.ModelMetadata(**(fields | overrides))
+    return ModelMetadata(**(fields | overrides))
 
 
 def make_graph(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vipe_core import model_file, runtime
 from vipe_core.errors import VipeError
 from vipe_core.files import atomic
-from vipe_core.model_file import ModelMetadata
+from vipe_core.model_metadata import ModelMetadata
 from vipe_core.skeletons import BODY13
 from vipe_training import checkpoint
 from vipe_training.calibration import fit_sigmoid

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.model_factory import FLOAT, make_graph, make_metadata, make_model
 from vipe_core import model_file
 from vipe_core.errors import VipeError
+from vipe_core.model_metadata import TASKS
 
 
 def write_raw(path: Path, graph: onnx.ModelProto, metadata: object) -> Path:
@@ -33,7 +34,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "model.onnx"
 
 
-@pytest.mark.parametrize("task", model_file.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("skeleton", ["body13", "coco17", "blazepose33"])
 def test_what_is_written_is_read(path, task, skeleton):
     make_model(path, task, skeleton, embedding_size=8, mirror=task != "pose")

@@ -12,7 +12,8 @@ import numpy as np
 from vipe_core import model_file, skeletons
 from vipe_core.bodies import Estimates
 from vipe_core.errors import VipeError
-from vipe_core.model_file import ModelMetadata
+from vipe_core.model_metadata import ModelMetadata
+from vipe_core.model_signature import check_outputs
 from vipe_core.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
 BLOCK = 4096  # poses per run: bounds memory at about 100 MB for a 1024-wide network
@@ -122,7 +123,7 @@ class Model:
             said = " ".join(str(error).split())[:300]
             raise VipeError(f"model {self.path} loads but does not run: {said}") from None
         try:
-            model_file.check_outputs(outputs, self.metadata)
+            check_outputs(outputs, self.metadata)
         except VipeError as error:
             raise VipeError(f"model {self.path}: {error}") from None
         return {name: value.shape[1:] for name, value in outputs.items()}
