@@ -16,7 +16,7 @@ from tests.ros.harness import ROOT, Peer, body, people, standing
 from tools import launch_runner
 from tools.launch_runner import LaunchError
 
-RUNNER = [sys.executable, str(ROOT / "tools" / "launch_runner.py")]
+RUNNER = [sys.executable, "-m", "tools.launch_runner"]
 VIPE, DEMO = (ROOT / "launch" / f"{name}.launch.py" for name in ("vipe", "demo"))
 HEAD = """
 from launch import LaunchDescription

@@ -47,9 +47,9 @@ class VVipeConfig:
     dropout: float = 0.1
     latent: int = 32
     pretrain: float = 0.3
-    kl_weight: float = 0.001
+    kl_weight: float = 0.003
     triplet_weight: float = 0.1
-    triplet_margin: float = 0.5
+    triplet_margin: float = 1.0
     joint_noise: float = 0.01
     kappa: float = 0.1
     pose_weight: float = 10.0
@@ -148,12 +148,16 @@ class VVipe(System):
         with self.low_precision():
             heads = self.heads(batch.features.flatten(0, 1)).map(Tensor.float)
         gap = heads.mean - target
-        latent = (gap**2).sum(-1).mean()
+        # Quadratic near the target, linear far out: a rare body has a latent mean so far from
+        # all others that its square would drown the batch.
+        latent = F.huber_loss(heads.mean, target, reduction="none").sum(-1).mean()
         joints, joint_std = heads.pose()
         error = joints - batch.joints.repeat_interleave(views, 0)
         pose = error.norm(dim=-1).mean()
-        # Both spreads learn the size of the error without moving the estimate.
-        spread = (0.5 * (gap.detach() / heads.std) ** 2 + heads.std.log()).sum(-1).mean()
+        # Both spreads learn the size of the error without moving the estimate; the rare body
+        # must not drown this one either.
+        spread = 0.5 * (gap.detach().clamp(-3, 3) / heads.std) ** 2 + heads.std.log()
+        spread = spread.sum(-1).mean()
         nll = joint_nll(error.detach(), joint_std.log())
         loss = latent + self.config.pose_weight * pose + 0.1 * spread + 0.1 * nll
         return loss, {"latent": latent, "pose": pose, "spread": spread, "nll": nll}

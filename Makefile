@@ -1,0 +1,29 @@
+# Every target sets up what it needs, once; CI calls these targets and nothing else.
+#   make demo     plays a video through the ROS nodes and writes out/demo/
+#   make test     all tests, with the trainer's
+#   make lint     ruff, pyright, and which package may import which
+ROS ?= kilted
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install -qq --disable-pip-version-check
+DONE := $(VENV)/done
+
+.PHONY: setup demo test lint bench train-smoke nightly clean
+
+demo: setup ; $(PY) -m demo $(DEMO)
+test: $(DONE)/dev $(DONE)/msgs $(DONE)/install ; $(PY) -m pytest -n auto --dist loadfile -m "not slow" $(TEST)
+lint: $(DONE)/dev $(DONE)/msgs $(DONE)/install ; tools/lint.sh
+bench: setup ; $(PY) -m benchmarks $(BENCH)
+train-smoke: $(DONE)/dev $(DONE)/install ; tools/train_smoke.sh
+nightly: $(DONE)/dev $(DONE)/msgs $(DONE)/install ; $(PY) -m pytest -n auto --dist loadfile $(TEST)
+clean: ; rm -rf $(VENV) out build *.egg-info ros_ws/build ros_ws/install ros_ws/log
+
+setup: $(DONE)/demo $(DONE)/msgs $(DONE)/install
+
+# Stamp files: a step runs again only when what it was made from changes.
+$(PY): ; python3 -m venv $(VENV)
+$(DONE)/ros-$(ROS): requirements/ros-$(ROS).txt requirements/ros-common.txt requirements/constraints.txt | $(PY) ; $(PIP) -r $< && mkdir -p $(DONE) && touch $@
+$(DONE)/demo: requirements/demo.txt requirements/constraints.txt $(DONE)/ros-$(ROS) ; $(PIP) -r $< && touch $@
+$(DONE)/dev: requirements/train.txt requirements/dev.txt $(DONE)/demo ; $(PIP) -r requirements/train.txt -r requirements/dev.txt && touch $@
+$(DONE)/msgs: $(shell find ros_ws/src/vipe_msgs -type f) tools/build_msgs.sh tools/ros_wheels_fix.cmake $(DONE)/ros-$(ROS) ; tools/build_msgs.sh $(VENV) && touch $@
+$(DONE)/install: setup.py $(DONE)/ros-$(ROS) ; $(PIP) --no-build-isolation --no-deps -e . && mkdir -p $(VENV)/typing && ln -sfn ../../training $(VENV)/typing/vipe_training && touch $@

@@ -1,0 +1,1 @@
+"""Scripts of the repository: set-up, checks, and the launch runner."""

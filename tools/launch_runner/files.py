@@ -1,0 +1,101 @@
+"""Reading launch files with the stand-ins in the place of launch and launch_ros."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tools.launch_runner.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    LaunchDescription,
+    Node,
+    OnProcessExit,
+    ParameterFile,
+    ParameterValue,
+    PythonLaunchDescriptionSource,
+    RegisterEventHandler,
+    Shutdown,
+)
+from tools.launch_runner.context import Context, LaunchError
+from tools.launch_runner.substitutions import (
+    EqualsSubstitution,
+    FindPackageShare,
+    IfCondition,
+    LaunchConfiguration,
+    NotEqualsSubstitution,
+    PathJoinSubstitution,
+    TextSubstitution,
+    ThisLaunchFileDir,
+    UnlessCondition,
+)
+
+STAND_INS: dict[str, tuple[Any, ...]] = {
+    "launch": (LaunchDescription,),
+    "launch.actions": (
+        *(DeclareLaunchArgument, IncludeLaunchDescription, RegisterEventHandler, Shutdown),
+    ),
+    "launch.conditions": (IfCondition, UnlessCondition),
+    "launch.event_handlers": (OnProcessExit,),
+    "launch.launch_description_sources": (PythonLaunchDescriptionSource,),
+    "launch.substitutions": (
+        *(EqualsSubstitution, LaunchConfiguration, NotEqualsSubstitution),
+        *(PathJoinSubstitution, TextSubstitution, ThisLaunchFileDir),
+    ),
+    "launch_ros": (),
+    "launch_ros.actions": (Node,),
+    "launch_ros.parameter_descriptions": (ParameterFile, ParameterValue),
+    "launch_ros.substitutions": (FindPackageShare,),
+}
+
+
+def visit_file(path: Path, context: Context) -> None:
+    """Execute ``generate_launch_description`` of a file and visit what it gives."""
+    if not path.is_file():
+        raise LaunchError(f"launch file {path} does not exist")
+    kept = {name: sys.modules.get(name) for name in STAND_INS}
+    for name, contents in STAND_INS.items():
+        module = ModuleType(name)
+        module.__dict__.update({entry.__name__: entry for entry in contents})
+        sys.modules[name] = module
+    try:
+        content = runpy.run_path(str(path))
+        if "generate_launch_description" not in content:
+            raise LaunchError(f"{path} has no function generate_launch_description")
+        description = content["generate_launch_description"]()
+    finally:
+        for name, module in kept.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+    context.file = path.resolve()
+    for entity in description.entities:
+        entity.visit(context)
+
+
+def load(path: Path, arguments: dict[str, str], scratch: Path) -> Context:
+    """Everything to start, resolved and checked; nothing is started yet.
+
+    Raises:
+        LaunchError: whatever is wrong with the file, its arguments or what it refers to.
+    """
+    context = Context(dict(arguments), scratch, visit_file)
+    visit_file(path, context)
+    if unknown := sorted(arguments.keys() - context.declared):
+        raise LaunchError(f"{path} has no launch argument {', '.join(unknown)}")
+    return context
+
+
+def real_launch() -> bool:
+    """Whether the ``launch`` package of ROS 2 is there.
+
+    Our own folder ``launch/`` would do as a namespace package, and PyPI has an unrelated
+    ``launch``: only the real one has a LaunchService.
+    """
+    spec = find_spec("launch")
+    return spec is not None and spec.origin is not None and find_spec("launch_ros") is not None
