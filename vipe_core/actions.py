@@ -1,10 +1,13 @@
 """Actions recognised by example, in a stream of embeddings, with no training.
 
-Distance between a frame of the stream and a frame of an example is -log of their match
-probability (Pr-VIPE, IJCV 2021, section on action recognition), the person as it is and
-its mirror image each for a whole match. Matches are found by subsequence dynamic time
-warping as they end (:class:`vipe_core.alignment.StreamAligner`), and what counts as a match
-is learned from the examples themselves (:func:`vipe_core.comparison.learn_limits`).
+The cost of a frame of the stream against a frame of an example is their expected distance
+(:func:`vipe_core.embedding.expected_distance`), the person as it is and its mirror image
+each for a whole match. Pr-VIPE (IJCV 2021, section on action recognition) takes -log of the
+match probability instead; where that is saturated, on both sides of its slope, it cannot
+tell a good match from a fair one, and false alarms follow. Matches are found by
+subsequence dynamic time warping as they end (:class:`vipe_core.alignment.StreamAligner`),
+and what counts as a match is learned from the examples themselves
+(:func:`vipe_core.comparison.learn_limits`).
 """
 
 from __future__ import annotations
@@ -69,8 +72,8 @@ class Recognizer:
 
     Args:
         gallery: the actions.
-        threshold: highest mean -log match probability per frame of a match; learned from
-            the gallery for each example when None.
+        threshold: highest mean cost per frame of a match, 1 for the distance at which a
+            match has even odds; learned from the gallery for each example when None.
         mirror: also recognise the mirror image, but for examples whose mirror image was
             taught under another label (a left and a right hand raised, say).
         rate_hz: steps per second at which sequences are compared.
@@ -99,7 +102,7 @@ class Recognizer:
 
     @property
     def thresholds(self) -> np.ndarray:
-        """(E,) highest mean -log match probability per frame at which an example matches."""
+        """(E,) highest mean cost per frame at which an example matches."""
         return self._limits.most.copy()
 
     def drop(self, track_id: str) -> None:

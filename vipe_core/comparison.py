@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from vipe_core.alignment import StreamAligner
-from vipe_core.embedding import pairwise_match_probability
+from vipe_core.embedding import expected_distance
 from vipe_core.errors import VipeError
 from vipe_core.examples import Gallery, Track
 
-_STRICTNESS = 0.5  # the limit lies this far from a good match towards what must not match
-_SLACK = 0.35  # ... but never where frames are, on average, less than 70 % as likely to match
+_STRICTNESS = 0.95  # the limit lies this far from a good match towards what must not match
+_SLACK = 0.5  # ... but never farther than this, in units of the cost
 _STILL = 0.1  # an example is a held pose when standing still costs no more than this extra
 
 
@@ -38,7 +38,8 @@ class Comparison:
         self.tracks = [example.track.resampled(rate_hz) for example in gallery.examples]
         self._mean = np.concatenate([track.mean for track in self.tracks])
         self._variance = np.concatenate([track.variance for track in self.tracks])
-        self._sigmoid = gallery.sigmoid_a, gallery.sigmoid_b
+        # The distance at which a match has even odds is the unit of cost.
+        self._unit = max(gallery.sigmoid_b, 1.0) / gallery.sigmoid_a
         self.lengths = [len(track) for track in self.tracks]
         # Row e, column j -> frame in the concatenation; padding points at an extra last one.
         self._index = np.full((len(self.tracks), max(self.lengths)), len(self._mean))
@@ -61,8 +62,7 @@ class Comparison:
         return np.array(pairs, np.float64)
 
     def cost(self, embedding: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-        """(2 E, L) -log match probability of one frame (2, 2, D); infinite where a mirror
-        image may not match."""
+        """(2 E, L) cost of one frame (2, 2, D); infinite where a mirror image may not match."""
         cost = self._padded(self.frame_cost(embedding[:, 0], embedding[:, 1]))
         cost[len(mirror) :][~mirror] = np.inf
         return cost
@@ -73,10 +73,9 @@ class Comparison:
         return ended[:, self._index].reshape(-1, self._index.shape[1])
 
     def frame_cost(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """(N, all frames of all examples) of N frames."""
-        return -np.log(
-            pairwise_match_probability(mean, variance, self._mean, self._variance, *self._sigmoid)
-        )
+        """(N, all frames of all examples) expected distance of N frames, in units of the
+        distance at which a match has even odds."""
+        return expected_distance(mean, variance, self._mean, self._variance) / self._unit
 
     def best(self, found: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Per example the better of itself and mirrored: costs (E,) and starts (E,)."""

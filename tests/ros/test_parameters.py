@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 import rclpy
 import yaml
 from rcl_interfaces.msg import ParameterType
 
-from tests.ros.harness import Peer
+from tests.ros.harness import ROOT, Peer
 from vipe_core.errors import VipeError
 from vipe_ros import parameters
 
-CONFIG = Path(__file__).resolve().parents[2] / "config"
+CONFIG = ROOT / "config"
 KINDS = pytest.mark.parametrize(("name", "kind"), parameters.NODES.items())
 
 
@@ -95,3 +94,7 @@ def test_robot_file_holds_the_defaults() -> None:
         defaults = parameters.NODES[pattern.removeprefix("/**/")]()
         for name, value in entry["ros__parameters"].items():
             assert value == getattr(defaults, name), f"{pattern}.{name}"
+
+
+def test_readme_shows_the_parameters_as_they_are() -> None:
+    assert parameters.table() in (ROOT / "README.md").read_text()
