@@ -158,6 +158,8 @@ def test_vipe_error_is_what_bad_input_raises():
 def test_ctrl_c_ends_with_130():
     """A real SIGINT to a real process, once it is at work: it waits on a terminal's far end."""
     code = (
+        # A shell starts its background jobs, and so these tests, with SIGINT ignored.
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import os, sys\nfrom importlib.metadata import EntryPoint\nfrom vipe_core import cli\n"
         "sys.exit(cli._call(EntryPoint('wait', 'wait_verb:run', cli.GROUP), []))"
     )
