@@ -68,7 +68,8 @@ def _demo(options: argparse.Namespace) -> int:
     print(f"teaching {', '.join(span.label for span in SPANS)} from the start of {video}")
     teach(video, out / "examples")
     print(f"playing the video through the nodes, with the model {model.path}")
-    recording = _play(video, model.path, out / "examples")
+    frames = frame_count(video)
+    recording = _play(video, frames, model.path, out / "examples")
 
     write_bag(recording, out / "bag")
     info = {"name": model.metadata.name, "version": model.metadata.version}
@@ -76,7 +77,7 @@ def _demo(options: argparse.Namespace) -> int:
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     show.pictures(recording, video, SPANS, out)
     print(f"\n{report.table(summary)}\n\n{out}: summary.json, bag/, skeletons.png, actions.png")
-    broken = report.failures(summary, frame_count(video))
+    broken = report.failures(summary, frames)
     for line in broken:
         print(f"demo: {line}", file=sys.stderr)
     return 1 if broken else 0
@@ -93,7 +94,7 @@ def _model(path: Path | None) -> Model:
     return model
 
 
-def _play(video: Path, model: Path, examples: Path) -> Recording:
+def _play(video: Path, frames: int, model: Path, examples: Path) -> Recording:
     """Run the nodes over the video and record them."""
     from demo.run import WATCHED, record_launch
     from demo.teach import WIDTH
@@ -106,7 +107,7 @@ def _play(video: Path, model: Path, examples: Path) -> Recording:
         # The video starts when every node and the recorder are connected.
         "wait_for_topics": f"[{', '.join(WATCHED)}]",
     }
-    return record_launch(ROOT / "launch" / "demo.launch.py", arguments)
+    return record_launch(ROOT / "launch" / "demo.launch.py", arguments, frames)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,15 @@ _LIMIT_S = 180.0  # for start-up and for the whole video each
 _GRACE_S = 15.0  # for the nodes to end
 
 
-def record_launch(launch_file: Path, arguments: dict[str, Any]) -> Recording:
+def record_launch(launch_file: Path, arguments: dict[str, Any], frames: int) -> Recording:
     """Run a launch file with ``name:=value`` arguments and record its outputs.
 
     The environment of this process, Fast DDS profile and domain included, is that of the nodes.
+
+    Args:
+        launch_file: it plays a video and says on ``finished`` that it has ended.
+        arguments: of the launch file.
+        frames: in the video; when all are through, the launch is stopped.
 
     Raises:
         VipeError: the launch ended before the video did, or nothing came within the time limit.
@@ -46,7 +51,7 @@ def record_launch(launch_file: Path, arguments: dict[str, Any]) -> Recording:
     executor.add_node(recorder)
     try:
         with _launched(launch_file, arguments) as process:
-            _spin(executor, recorder.recording, process, ended)
+            _spin(executor, recorder.recording, process, ended, frames)
     finally:
         recorder.destroy_node()
         rclpy.try_shutdown()
@@ -58,10 +63,12 @@ def _spin(
     recording: Recording,
     process: subprocess.Popen,
     ended: list[bool],
+    frames: int,
 ) -> None:
     """Serve the recorder until all frames are through, or nothing comes any more."""
     count, heard = 0, time.monotonic()
-    while not (ended and complete(recording)):
+    # The end alone says little: it may be read before messages that came earlier.
+    while not (ended and complete(recording, frames)):
         executor.spin_once(timeout_sec=0.1)
         now, arrived = time.monotonic(), sum(len(recording.stamps(stage)) for stage in STAGES)
         if arrived != count:
@@ -74,10 +81,10 @@ def _spin(
             raise VipeError(f"no message of the nodes for {_LIMIT_S:.0f} s; see their output above")
 
 
-def complete(recording: Recording) -> bool:
-    """Every frame that the camera sent has come out of every stage."""
-    frames = set(frame_stamps(recording))
-    return all(frames <= set(recording.stamps(stage)) for stage in STAGES)
+def complete(recording: Recording, frames: int) -> bool:
+    """The camera sent ``frames`` images and every one has come out of every stage."""
+    sent = set(frame_stamps(recording))
+    return len(sent) == frames and all(sent <= set(recording.stamps(stage)) for stage in STAGES)
 
 
 @contextmanager

@@ -84,6 +84,15 @@ def _evenly(seen: list[int], count: int) -> list[int]:
     return [seen[int(place * len(seen))] for place in places]
 
 
+def _apart(seen: list[int], count: int) -> list[int]:
+    """``count`` of the sorted entries, without the closest neighbours."""
+    kept = list(seen)
+    while len(kept) > count:
+        gaps = np.diff(kept)
+        kept.pop(int(gaps.argmin()) + 1)
+    return kept
+
+
 def _timeline(
     recording: Recording, video: Path, spans: tuple[Span, ...], moments: dict[int, draw.Moment]
 ) -> draw.Timeline:
@@ -95,7 +104,7 @@ def _timeline(
         {name: np.array([_fit(action, name) for _, action in said]) for name in names},
         [(span.label, span.first / rate, (span.last + 1) / rate) for span in spans],
         [(a["label"], a["start_s"], a["end_s"]) for a in recognised(recording, rate)],
-        [(i / rate, moments[i]) for i in _evenly(sorted(moments), _STRIP)],
+        [(i / rate, moments[i]) for i in _apart(sorted(moments), _STRIP)],
         len(frame_stamps(recording)) / rate,
     )
 
