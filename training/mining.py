@@ -6,14 +6,12 @@ import torch
 from torch import Tensor
 
 from vipe_core.geometry.distance import np_mpjpe
-from vipe_core.skeletons import JOINTS17
+from vipe_training.people import trunk_length
 
 
 def normalize_3d(joints: Tensor) -> Tensor:
     """Pelvis to the origin, pelvis-spine plus spine-neck to 1; (B, 17, 3)."""
-    chain = joints[:, JOINTS17.indices("pelvis", "spine", "neck")]
-    trunk = chain.diff(dim=1).norm(dim=-1).sum(-1).clamp_min(1e-12)
-    return (joints - joints[:, :1]) / trunk[:, None, None]
+    return (joints - joints[:, :1]) / trunk_length(joints).clamp_min(1e-12)[:, None, None]
 
 
 def semi_hard_negatives(

@@ -149,3 +149,9 @@ def stature(joints: Tensor) -> Tensor:
     chain = length[:, JOINTS17.indices("head", "neck", "spine")].sum(-1)
     leg = length[:, index("left_knee")] + length[:, index("left_ankle")]
     return (chain + leg) / 0.961
+
+
+def trunk_length(joints: Tensor) -> Tensor:
+    """(B,) pelvis-spine plus spine-neck of joints (B, 17, 3)."""
+    chain = joints[:, JOINTS17.indices("pelvis", "spine", "neck")]
+    return chain.diff(dim=1).norm(dim=-1).sum(-1)

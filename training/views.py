@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vipe_core.skeletons import BODY13, JOINTS17
+from vipe_training.people import trunk_length
 
 BODY13_IN_JOINTS17 = JOINTS17.indices(*BODY13.joints)
 TORSO = BODY13.indices("left_shoulder", "right_shoulder", "left_hip", "right_hip")
@@ -144,12 +145,6 @@ def _project(
     depth = in_camera[..., 2] + distance[..., None]
     flat = in_camera[..., :2] + shift[..., None, :]
     return flat / depth[..., None]
-
-
-def trunk_length(joints: Tensor) -> Tensor:
-    """(B,) pelvis-spine plus spine-neck of joints (B, 17, 3)."""
-    chain = joints[:, JOINTS17.indices("pelvis", "spine", "neck")]
-    return chain.diff(dim=1).norm(dim=-1).sum(-1)
 
 
 def camera_rotation(azimuth: Tensor, elevation: Tensor, roll: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ def learn_limits(comparison: Comparison, threshold: float | None, mirror: bool) 
     A good match costs what the example costs against itself or, where there are several
     of a label, against the others. What must not match are the examples of other labels,
     and a person who stands still in one of the example's poses, unless the example itself
-    hardly moves. The limit lies half-way, and never far above the cost of a good match.
+    hardly moves. The limit lies just short of that, and never far above a good match.
     """
     labels = np.array([example.label for example in comparison.examples])
     lowest = np.stack([comparison.lowest(track) for track in comparison.tracks])  # (query, 2, E)
