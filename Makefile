@@ -3,6 +3,7 @@
 #   make test     all tests, with the trainer's
 #   make lint     ruff, pyright, and which package may import which
 ROS ?= kilted
+PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check
@@ -21,7 +22,8 @@ clean: ; rm -rf $(VENV) out build *.egg-info ros_ws/build ros_ws/install ros_ws/
 setup: $(DONE)/demo $(DONE)/msgs $(DONE)/install
 
 # Stamp files: a step runs again only when what it was made from changes.
-$(PY): ; python3 -m venv $(VENV)
+$(PY): ; @$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "the ROS wheels on PyPI are built for Python 3.11, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
 $(DONE)/ros-$(ROS): requirements/ros-$(ROS).txt requirements/ros-common.txt requirements/constraints.txt | $(PY) ; $(PIP) -r $< && mkdir -p $(DONE) && touch $@
 $(DONE)/demo: requirements/demo.txt requirements/constraints.txt $(DONE)/ros-$(ROS) ; $(PIP) -r $< && touch $@
 $(DONE)/dev: requirements/train.txt requirements/dev.txt $(DONE)/demo ; $(PIP) -r requirements/train.txt -r requirements/dev.txt && touch $@
