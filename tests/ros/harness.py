@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from array import array
 from collections.abc import Callable, Iterator
@@ -42,7 +43,7 @@ RELIABLE = QoSProfile(depth=1000)
 def free_domain() -> Iterator[int]:
     """A ROS domain that no other test of this machine is using."""
     for domain in DOMAINS:
-        with open(f"/tmp/vipe-test-domain-{domain}.lock", "w") as lock:
+        with open(Path(tempfile.gettempdir(), f"vipe-test-domain-{domain}.lock"), "w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
