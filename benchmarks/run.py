@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("out/bench.json"))
     args = parser.parse_args(argv)
     try:
+        files.check_writable(args.out)
         model = runtime.load(args.model or model_file.default_path())
     except VipeError as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         return _demo(options)
-    except VipeError as error:
+    except (VipeError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
 
@@ -33,9 +33,15 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description="Run VIPE on a video.")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "demo", help="result folder")
-    parser.add_argument("--frames", type=int, default=0, help="only the first frames; 0: all")
+    parser.add_argument("--frames", type=_count, default=0, help="only the first frames; 0: all")
     parser.add_argument("--model", type=Path, help="model file; default: the one that ships")
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a number from 0, not {text!r}")
+    return int(text)
 
 
 def _prepare_dds() -> None:

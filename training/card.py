@@ -19,7 +19,8 @@ _TEXT = """# {name} {version}
 * **Training data**: {training_data}. Nothing else.
 * **Licence**: {licence}. The data used in this project was obtained from mocap.cs.cmu.edu. The
   database was created with funding from NSF EIA-0196217.
-* **Made by**: `{command}`, seed {seed}, {step} steps, commit `{commit}`.
+* **Made by**: `{command}`, seed {seed}, best checkpoint by validation at step {step},
+  commit `{commit}`.
 * **Matching sigmoid**: a = {a:.4f}, b = {b:.4f}; a match is NP-MPJPE <= {kappa}.
 
 ## Measured

@@ -12,6 +12,10 @@ from vipe_core.bodies import Estimates
 from vipe_core.errors import VipeError
 from vipe_core.runtime import BLOCK, Model
 
+MIN_JOINTS = 4  # with fewer, anything would do for an answer
+_VISIBLE = 0.5  # below this the model's graph masks a joint
+_FAR = 1e8  # pixels; the graph takes what lies farther out as missing
+
 
 def check_skeleton(source: str, model: Model) -> None:
     """Raises VipeError when ``source`` lacks a joint that the model's input needs."""
@@ -32,7 +36,8 @@ def estimate(
     skeleton: str,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[Estimates, np.ndarray]:
-    """Estimates of people who may be missing.
+    """Estimates of people who may be missing: fewer than :data:`MIN_JOINTS` joints of the
+    model's skeleton visible.
 
     Args:
         model: see :func:`vipe_core.runtime.load`.
@@ -43,7 +48,7 @@ def estimate(
 
     Returns:
         Estimates with the leading axes of ``points``, NaN for a missing person; and
-        missing (...) bool: no joint of the model's skeleton is there.
+        missing (...) bool.
 
     Raises:
         VipeError: the skeleton cannot be converted to the model's.
@@ -54,7 +59,7 @@ def estimate(
     points = skeletons.convert(points, skeleton, target).reshape(-1, len(skeletons.get(target)), 2)
     visibility = skeletons.convert_visibility(visibility, skeleton, target)
     visibility = visibility.reshape(points.shape[:2])
-    there = np.flatnonzero(np.isfinite(points).all(-1).any(-1))
+    there = np.flatnonzero(visible_joints(points, visibility) >= MIN_JOINTS)
     out: dict[str, np.ndarray] = {}
     # Also with nobody there: an empty run gives the shapes.
     for start in range(0, max(len(there), 1), BLOCK):
@@ -69,6 +74,12 @@ def estimate(
     missing[there] = False
     shaped = {name: value.reshape(*lead, *value.shape[1:]) for name, value in out.items()}
     return Estimates(**shaped), missing.reshape(lead)
+
+
+def visible_joints(points: np.ndarray, visibility: np.ndarray) -> np.ndarray:
+    """How many joints (...,) of points (..., J, 2) the model's graph will not mask."""
+    near = (np.abs(np.where(np.isfinite(points), points, np.inf)) < _FAR).all(-1)
+    return (near & (np.nan_to_num(visibility) >= _VISIBLE)).sum(-1)
 
 
 def _heads(estimates: Estimates) -> dict[str, np.ndarray]:

@@ -27,6 +27,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _check_replaceable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -59,20 +60,41 @@ def write_npz(path: str | os.PathLike[str], **arrays: object) -> Path:
     return Path(path)
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
+def check_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:
     """Say now, before an hour of work, that ``path`` cannot be written.
 
+    Args:
+        path: the output.
+        inputs: files that it must not overwrite.
+
     Raises:
-        VipeError: ``path`` is a folder, or its folder is not one or is read-only.
+        VipeError: ``path`` is a folder, a device or an input, or its folder is not one or
+            is read-only.
     """
     path = Path(path)
-    if path.is_dir():
-        raise VipeError(f"cannot write {path}: Is a directory")
+    _check_replaceable(path)
+    if any(path.resolve() == Path(given).resolve() for given in inputs):
+        raise VipeError(f"cannot write {path}: it is the input; name another file")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir():
         raise VipeError(f"cannot write {path}: {folder} is not a folder")
     if not os.access(folder, os.W_OK):
         raise VipeError(f"cannot write {path}: Permission denied in {folder}")
+
+
+def _check_replaceable(path: Path) -> None:
+    """A folder, device or pipe must not make room for a file."""
+    if path.is_dir():
+        raise VipeError(f"cannot write {path}: Is a directory")
+    if path.exists() and not path.is_file():
+        raise VipeError(f"cannot write {path}: it is not a regular file")
+
+
+def check_regular(path: str | os.PathLike[str], what: str) -> None:
+    """Raises VipeError for a pipe or a device: reading it might never end."""
+    path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise VipeError(f"{what} {path}: not a regular file")
 
 
 def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
@@ -85,6 +107,7 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
     Raises:
         VipeError: missing, not an ``.npz``, or damaged; the line names file and array.
     """
+    check_regular(path, what)
     name = ""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:

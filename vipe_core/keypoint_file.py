@@ -1,6 +1,6 @@
 """The keypoint file: 2D keypoints of a clip in one ``.npz``.
 
-Fields (DESIGN, "Interfaces others rely on"):
+Fields:
     points      (T, J, 2) one person, or (T, P, J, 2); pixels, x right, y down, NaN = missing
     visibility  (T, J) or (T, P, J), 0..1
     skeleton    its name
@@ -142,6 +142,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     """The known fields of the archive; others are left alone."""
     known = KeypointFile.__dataclass_fields__
     try:
+        files.check_regular(path, "keypoint file")
         archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
     except OSError as error:
         raise VipeError(f"keypoint file {path}: {error.strerror or error}") from None

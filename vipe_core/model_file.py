@@ -117,7 +117,7 @@ def import_onnxruntime() -> ModuleType:
     try:
         import onnxruntime
     except ModuleNotFoundError:
-        raise VipeError("reading a model needs onnxruntime: pip install 'vipe[onnx]'") from None
+        raise VipeError("reading a model needs onnxruntime: pip install -e '.[onnx]'") from None
     return onnxruntime
 
 
@@ -189,7 +189,7 @@ def _with_metadata(model: bytes | onnx.ModelProto, metadata: ModelMetadata) -> b
     try:
         import onnx
     except ModuleNotFoundError:
-        raise VipeError("writing a model needs onnx: pip install 'vipe[train]'") from None
+        raise VipeError("writing a model needs onnx: pip install -e '.[train]'") from None
     from google.protobuf.message import DecodeError
     from onnx.external_data_helper import uses_external_data
 

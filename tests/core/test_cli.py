@@ -107,12 +107,12 @@ def verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> EntryPoi
         (
             "raise ModuleNotFoundError(name='torch.nn')",
             2,
-            "vipe made: needs torch: pip install 'vipe[train]'",
+            "vipe made: needs torch: pip install -e '.[train]'",
         ),
         (
             "raise ModuleNotFoundError(name='cv2')",
             2,
-            "vipe made: needs cv2: pip install 'vipe[detector]'",
+            "vipe made: needs cv2: pip install -e '.[detector]'",
         ),
     ],
 )

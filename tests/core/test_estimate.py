@@ -52,9 +52,24 @@ def test_a_missing_person_is_nan_and_the_others_are_untouched(model):
         np.testing.assert_allclose(value[~missing], getattr(whole, name)[~missing], atol=1e-6)
 
 
-def test_one_joint_is_a_person(model):
+@pytest.mark.parametrize("how", ["absent", "hidden", "negative", "nan", "far"])
+def test_fewer_than_four_visible_joints_are_no_person(model, how):
     points, visibility = people(2)
-    points[0, 1:] = np.nan
+    if how == "absent":
+        points[0, 3:] = np.nan
+    elif how == "far":
+        points[0, 3:] = 1e30
+    else:
+        visibility[0, 3:] = {"hidden": 0.2, "negative": -1, "nan": np.nan}[how]
+    found, missing = estimate(model, points, visibility, "body13")
+    assert missing.tolist() == [True, False]
+    assert np.isnan(found.mean[0]).all()
+    assert np.isfinite(found.mean[1]).all()
+
+
+def test_four_visible_joints_are_a_person(model):
+    points, visibility = people(1)
+    points[0, 4:] = np.nan
     found, missing = estimate(model, points, visibility, "body13")
     assert not missing.any()
     assert np.isfinite(found.mean).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -85,3 +87,23 @@ def test_damaged_array(tmp_path):
     path.write_bytes(data)
     with pytest.raises(VipeError, match="a: unreadable"):
         files.read_npz(path, "clip")
+
+
+def test_devices_and_pipes_are_neither_replaced_nor_read(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(VipeError, match="not a regular file"):
+        files.write_atomically(pipe, b"x")
+    with pytest.raises(VipeError, match="not a regular file"):
+        files.check_writable(pipe)
+    with pytest.raises(VipeError, match="not a regular file"):
+        files.read_npz(pipe, "file")
+    assert pipe.is_fifo()
+
+
+def test_an_input_is_not_overwritten(tmp_path):
+    path = tmp_path / "clip.npz"
+    path.write_bytes(b"x")
+    files.check_writable(path)
+    with pytest.raises(VipeError, match="it is the input"):
+        files.check_writable(tmp_path / "." / "clip.npz", path)

@@ -237,4 +237,4 @@ def test_without_onnxruntime_it_says_what_to_install(path):
         "    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'vipe[onnx]'" in done.stdout
+    assert "pip install -e '.[onnx]'" in done.stdout

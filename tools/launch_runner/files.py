@@ -63,7 +63,10 @@ def visit_file(path: Path, context: Context) -> None:
         module.__dict__.update({entry.__name__: entry for entry in contents})
         sys.modules[name] = module
     try:
-        content = runpy.run_path(str(path))
+        try:
+            content = runpy.run_path(str(path))
+        except SyntaxError as error:
+            raise LaunchError(f"{path} is not a launch file: {error}") from None
         if "generate_launch_description" not in content:
             raise LaunchError(f"{path} has no function generate_launch_description")
         description = content["generate_launch_description"]()

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vipe_core import runtime
 from vipe_core.cli.common import Parser
-from vipe_training.card import card
-from vipe_training.evaluate.suite import evaluate_model
-from vipe_training.export import export, load_trained
 
 
 def run(argv: list[str]) -> int:
@@ -23,6 +19,12 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--data", default="mocap/cmu_mocap_test.npz", help="motion file to measure")
     parser.add_argument("--poses", type=int, default=2000, help="0: do not measure, no card")
     args = parser.parse_args(argv)
+    # Here and not above: --help works without torch.
+    from vipe_core import runtime
+    from vipe_training.card import card
+    from vipe_training.evaluate.suite import evaluate_model
+    from vipe_training.export import export, load_trained
+
     trained = load_trained(args.checkpoint)
     path = export(trained, args.out, args.model_version, trained.scores)
     print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")

@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 
 from vipe_core.cli.common import Parser
-from vipe_training.config import load
-from vipe_training.train import RunConfig, train
 
 _CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -25,6 +23,10 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="output folder (default: runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     args = parser.parse_intermixed_args(argv)
+    # Here and not above: --help works without torch.
+    from vipe_training.config import load
+    from vipe_training.train import RunConfig, train
+
     config = load(RunConfig, _find(args.config), args.overrides)
     out = args.out or Path("runs") / config.name
     best = train(config, out, args.resume, progress=sys.stderr.isatty())

@@ -90,7 +90,7 @@ def _what_to_install(verb: EntryPoint, error: ModuleNotFoundError) -> str:
     lacking = error.name or ""
     module = lacking.partition(".")[0]
     if module in EXTRAS:
-        return f"needs {module}: pip install 'vipe[{EXTRAS[module]}]'"
+        return f"needs {module}: pip install -e '.[{EXTRAS[module]}]'"
     if f"{verb.module}.".startswith(f"{lacking}."):
         return f"{verb.module} is not part of this installation"
     raise error

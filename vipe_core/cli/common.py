@@ -77,12 +77,12 @@ def estimate_file(args: argparse.Namespace) -> Estimated:
         VipeError: an input that is missing or damaged or has no frames, an output that
             cannot be written, a skeleton that does not fit the model.
     """
+    files.check_writable(args.output, args.input)
     keypoints = keypoint_file.read(args.input)
     if keypoints.points.size == 0:
         raise VipeError(
             f"keypoint file {args.input}: no frames (points have {keypoints.points.shape})"
         )
-    files.check_writable(args.output)
     model = load_model(args.model)
     with progress(keypoints.visibility[..., 0].size, "pose") as bar:
         found = estimate(

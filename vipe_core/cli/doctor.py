@@ -60,11 +60,11 @@ def _software() -> Iterator[Row]:
     yield Row("vipe", OK, f"{__version__} in {Path(__file__).parents[2]}")
     for name in ("numpy", "scipy", "tqdm"):
         yield _package(name, FAIL, f"pip install {name}")
-    yield _package("onnxruntime", FAIL, "pip install 'vipe[onnx]'", _providers)
+    yield _package("onnxruntime", FAIL, "pip install -e '.[onnx]'", _providers)
 
 
 def _detector() -> Iterator[Row]:
-    advice = "only the built-in detector needs it: pip install 'vipe[detector]'"
+    advice = "only the built-in detector needs it: pip install -e '.[detector]'"
     yield _package("ai_edge_litert", ABSENT, advice)
     yield _package("cv2", ABSENT, advice)
     for name in assets.NAMES:
@@ -108,7 +108,7 @@ def _trainer() -> Iterator[Row]:
     for name in ("torch", "onnx"):
         # Not imported: the version tells enough, and torch takes seconds.
         if find_spec(name) is None:
-            advice = "only training needs it: pip install 'vipe[train]'"
+            advice = "only training needs it: pip install -e '.[train]'"
             yield Row(name, ABSENT, "not found", advice)
         else:
             yield Row(name, OK, _version(name))

@@ -12,6 +12,8 @@ from vipe_core.embedding_file import EmbeddingFile
 from vipe_core.errors import VipeError
 from vipe_core.search import nearest
 
+MOST = 100_000  # matches per query; the output has room for all of them
+
 
 def run(argv: list[str]) -> int:
     """Find the poses of an index that each query pose most probably matches.
@@ -27,9 +29,9 @@ def run(argv: list[str]) -> int:
     parser.add_argument("output", metavar="OUT.npz", type=Path, help="file to write")
     parser.add_argument("-k", type=int, default=20, help="matches per query (default: %(default)s)")
     args = parser.parse_args(argv)
-    if args.k < 1:
-        parser.error(f"argument -k: at least 1, not {args.k}")
-    files.check_writable(args.output)
+    if not 1 <= args.k <= MOST:
+        parser.error(f"argument -k: from 1 to {MOST:,}, not {args.k}")
+    files.check_writable(args.output, args.index, args.query)
     index, query = embedding_file.read(args.index), embedding_file.read(args.query)
     _check_same_model(args.index, index, args.query, query)
     index_rows, query_rows = index.rows(), query.rows()

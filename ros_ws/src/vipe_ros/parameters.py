@@ -89,7 +89,7 @@ class VipeParameters(InputParameters):
     backend: str = parameter("auto", "What runs the model: auto or the name of a backend.")
     height: float = parameter(1.7, "Assumed stature of every person in metres.", 0.3, 2.6)
     min_joints: int = parameter(
-        4, "A body with fewer of the 13 joints is left out and counted.", 2, 13
+        4, "A body with fewer of the 13 joints visible is left out and counted.", 2, 13
     )
 
 

@@ -12,6 +12,7 @@ from vipe_msgs.msg import Bodies2D, Bodies3D, Embeddings
 from visualization_msgs.msg import MarkerArray
 
 from vipe_core import bodies
+from vipe_core.estimate import visible_joints
 from vipe_ros import convert, markers, models
 from vipe_ros.node import BaseNode, run
 from vipe_ros.parameters import VipeParameters
@@ -56,7 +57,7 @@ class VipeNode(BaseNode):
 
     def _usable(self, people: bodies.Bodies2D) -> bodies.Bodies2D:
         """The people with enough joints; the others are counted and left out."""
-        seen = np.isfinite(people.points).all(axis=-1).sum(axis=-1)
+        seen = visible_joints(people.points, people.visibility)
         enough = seen >= self.settings.min_joints
         for count in seen[~enough]:
             self.reject(
