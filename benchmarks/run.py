@@ -46,17 +46,22 @@ class Row:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table and write it as JSON; 2 when there is no model."""
+    """Print the table and write it as JSON; 2 when there is no model or no place to write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--model", type=Path, help="model file (default: the shipped one)")
     parser.add_argument("--out", type=Path, default=Path("out/bench.json"))
     args = parser.parse_args(argv)
     try:
         files.check_writable(args.out)
-        model = runtime.load(args.model or model_file.default_path())
+        measure(runtime.load(args.model or model_file.default_path()), args.out)
     except VipeError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def measure(model: runtime.Model, out: Path) -> None:
+    """Print every row as it comes, then write them all to ``out``."""
     print(repr(model))
     print(f"{'what':<30} {'baseline':<32} {'ours ms':>9} {'base ms':>9} {'ratio':>6} {'aim':>6}")
     rows = []
@@ -68,8 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     machine = {"machine": platform.machine(), "cores": os.cpu_count(), "model": repr(model)}
     text = json.dumps({**machine, "rows": rows}, indent=2)
-    files.write_atomically(args.out, f"{text}\n".encode())
-    return 0
+    files.write_atomically(out, f"{text}\n".encode())
 
 
 def call_overhead(model: runtime.Model) -> Iterator[Row]:
