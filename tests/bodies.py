@@ -85,5 +85,6 @@ def write_motion_file(
         frame_ok=ok,
         clip_start=starts,
         subject=np.array(subjects),
+        fps=np.full(len(subjects), 30, np.float32),
     )
     return path

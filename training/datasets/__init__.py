@@ -1,5 +1,11 @@
 """Motion capture on disk."""
 
-from vipe_training.datasets.motion import MotionSet, data_root, load_motion
+from vipe_training.datasets.motion import (
+    Detections,
+    MotionSet,
+    canonical,
+    data_root,
+    load_motion,
+)
 
-__all__ = ["MotionSet", "data_root", "load_motion"]
+__all__ = ["Detections", "MotionSet", "canonical", "data_root", "load_motion"]

@@ -1,15 +1,15 @@
-"""Motion files: 3D poses of people in a y-up world, in metres.
+"""Recorded motion for the trainer: 3D poses of people in a y-up world, in metres.
 
-The format is one ``.npz`` with ``pose`` (N, 17, 3) relative to the pelvis,
-``frame_ok`` (N,), ``clip_start`` (C + 1,) and per clip ``subject`` and others;
-joints in the order of the ``joints17`` skeleton.
+It comes from motion files (one ``.npz`` with ``pose`` (N, 17, 3) relative to the pelvis,
+``frame_ok`` (N,), ``clip_start`` (C + 1,) and per clip ``subject``, ``fps`` and others) or
+from the caches that ``vipe data prepare`` makes. Joints are in the order of ``joints17``.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,28 +21,76 @@ from vipe_core.geometry import body_frame, stature
 
 
 @dataclass(frozen=True)
-class MotionSet:
-    """Poses of one or more motion files, without the frames marked bad.
+class Detections:
+    """Keypoints of the same frames as seen by real cameras.
 
     Attributes:
-        joints: (N, 17, 3) float32 metres, pelvis at the origin, y up.
+        points: (N, C, 13, 2) float32 pixels, body13, x right, y down; NaN where missing.
+        visibility: (N, C, 13) float32 in 0..1; 0 where missing.
+        cameras: C names.
+    """
+
+    points: np.ndarray
+    visibility: np.ndarray
+    cameras: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+@dataclass(frozen=True)
+class MotionSet:
+    """Poses of one or more motion files or caches, without the frames marked bad.
+
+    Arrays may be read-only memory maps.
+
+    Attributes:
+        joints: (N, 17, 3) float32 metres, joints17, pelvis at the origin, y up.
         subject: (N,) strings.
-        clip: (N,) int, running number of the clip; frames of a clip are consecutive.
+        clip: (N,) int, running number of the clip; frames of a clip are consecutive and
+            in time order.
+        fps: (N,) float32 frames per second of the clip; NaN where the file does not say.
+        frame: (N,) int, number of the frame within its clip; numbers of dropped frames
+            are missing from it.
+        detections: 2D of the same frames, where a set has them.
+        body: what :meth:`canonical` returns, where it is known beforehand.
     """
 
     joints: np.ndarray
     subject: np.ndarray
     clip: np.ndarray
+    fps: np.ndarray
+    frame: np.ndarray
+    detections: Detections | None = None
+    body: tuple[np.ndarray, np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.joints)
 
     def canonical(self) -> tuple[np.ndarray, np.ndarray]:
-        """Joints (N, 17, 3) in the body frame, in statures, and the rotation (N, 3, 3)
-        whose columns are the body axes in the world."""
-        rotation, origin = body_frame(self.joints, "joints17")
-        joints = (self.joints - origin[:, None]) @ rotation
-        return joints / stature(joints)[:, None, None], rotation
+        """Joints (N, 17, 3) float32 in the body frame, in statures, and the rotation
+        (N, 3, 3) float32 whose columns are the body axes in the world."""
+        return canonical(self.joints) if self.body is None else self.body
+
+    def select(self, rows: np.ndarray) -> MotionSet:
+        """The rows where the mask ``rows`` (N,) is true, in memory."""
+        chosen = {
+            name: getattr(self, name)[rows]
+            for name in ("joints", "subject", "clip", "fps", "frame")
+        }
+        seen, body = self.detections, self.body
+        if seen is not None:
+            seen = replace(seen, points=seen.points[rows], visibility=seen.visibility[rows])
+        if body is not None:
+            body = body[0][rows], body[1][rows]
+        return MotionSet(**chosen, detections=seen, body=body)
+
+
+def canonical(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (N, 17, 3) in metres to the body frame and statures; see MotionSet.canonical."""
+    rotation, origin = body_frame(joints, "joints17")
+    joints = (joints - origin[:, None]) @ rotation
+    return joints / stature(joints)[:, None, None], rotation
 
 
 def data_root() -> Path:
@@ -67,21 +115,63 @@ def load_motion(
         VipeError: a missing or malformed file, or nothing left.
     """
     root = data_root() if root is None else root
-    joints, subject, clip = [], [], []
-    first_clip = 0
+    sets = []
     for name in names:
-        pose, people, clips = _read(root / name)
-        keep = ~np.isin(people, list(leave_out))
-        joints.append(pose[keep])
-        subject.append(people[keep])
-        clip.append(clips[keep] + first_clip)
-        first_clip += int(clips.max()) + 1
-    if not joints or not sum(map(len, joints)):
+        found = _read(root / name)
+        drop = np.isin(found.subject, list(leave_out))
+        sets.append(found.select(~drop) if drop.any() else found)
+    if not sum(map(len, sets)):
         raise VipeError(f"no usable frame in {', '.join(names) or 'an empty list of files'}")
-    return MotionSet(np.concatenate(joints), np.concatenate(subject), np.concatenate(clip))
+    motion = _join([found for found in sets if len(found)])
+    if len(motion) == 1:
+        raise VipeError(f"one usable frame in {', '.join(names)}: telling poses apart needs two")
+    return motion
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _join(sets: list[MotionSet]) -> MotionSet:
+    """One set after the other; clips get new numbers. A single set stays as it is."""
+    if len(sets) == 1:
+        return sets[0]
+    clips, first = [], 0
+    for motion in sets:
+        clips.append(motion.clip + first)
+        first += int(motion.clip.max()) + 1
+    bodies = [motion.body for motion in sets if motion.body is not None]
+    return MotionSet(
+        joints=np.concatenate([motion.joints for motion in sets]),
+        subject=np.concatenate([motion.subject for motion in sets]),
+        clip=np.concatenate(clips),
+        fps=np.concatenate([motion.fps for motion in sets]),
+        frame=np.concatenate([motion.frame for motion in sets]),
+        detections=_join_detections(sets),
+        body=_join_bodies(bodies) if len(bodies) == len(sets) else None,
+    )
+
+
+def _join_bodies(bodies: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    return np.concatenate([b[0] for b in bodies]), np.concatenate([b[1] for b in bodies])
+
+
+def _join_detections(sets: list[MotionSet]) -> Detections | None:
+    """Detections by all cameras of all sets; a camera that a set lacks saw nothing of it."""
+    cameras: dict[str, int] = {}
+    for motion in sets:
+        for camera in motion.detections.cameras if motion.detections else ():
+            cameras.setdefault(camera, len(cameras))
+    if not cameras:
+        return None
+    shape = (sum(map(len, sets)), len(cameras), len(skeletons.BODY13))
+    points, visibility = np.full((*shape, 2), np.nan, np.float32), np.zeros(shape, np.float32)
+    row = 0
+    for motion in sets:
+        if seen := motion.detections:
+            rows, columns = slice(row, row + len(motion)), [cameras[c] for c in seen.cameras]
+            points[rows, columns], visibility[rows, columns] = seen.points, seen.visibility
+        row += len(motion)
+    return Detections(points, visibility, tuple(cameras))
+
+
+def _read(path: Path) -> MotionSet:
     if not path.is_file():
         raise VipeError(f"no motion file {path}: docs/training.md says how to get it")
     data = read_npz(path, "motion file")
@@ -91,10 +181,21 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     starts, subject, ok = data["clip_start"], data["subject"], data["frame_ok"]
     if pose.ndim != 3 or pose.shape[1:] != (len(skeletons.JOINTS17), 3) or len(pose) == 0:
         raise VipeError(f"{path}: pose has shape {pose.shape}, expected (N, 17, 3)")
+    fps = _clip_fps(path, data.get("fps"), len(subject))
     clip = np.searchsorted(starts, np.arange(len(pose)), side="right") - 1
     # One file's clip table ends a frame early; what lies behind it belongs to nobody.
     ok = ok & (clip < len(subject)) & np.isfinite(pose).all(axis=(1, 2))
     if not ok.any():
         raise VipeError(f"{path}: not one usable frame")
     clip = clip[ok]
-    return pose[ok], subject[clip], clip
+    frame = np.flatnonzero(ok) - starts[clip]
+    return MotionSet(pose[ok], subject[clip], clip, fps[clip], frame)
+
+
+def _clip_fps(path: Path, fps: np.ndarray | None, clips: int) -> np.ndarray:
+    """(C,) float32 frames per second; NaN for a file that does not say."""
+    if fps is None:
+        return np.full(clips, np.nan, np.float32)
+    if fps.shape != (clips,) or fps.dtype.kind not in "fiu" or not (fps > 0).all():
+        raise VipeError(f"{path}: fps needs one positive number for each of {clips} clips")
+    return fps.astype(np.float32)
