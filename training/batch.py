@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vipe_core.errors import VipeError
 from vipe_training.datasets import MotionSet
 from vipe_training.features import encode_input
 from vipe_training.people import PeopleConfig, bone_lengths, draw_people
@@ -20,6 +21,9 @@ class BatchConfig:
 
     Attributes:
         poses: poses per batch, each seen in two views.
+        frames: T, frames of a window; 1 for single poses, else odd.
+        frame_step: seconds between the frames of a window; the nearest recorded frames
+            are taken.
         people: how recorded poses become new people.
         views: what a view looks like.
         other_views: a second kind of view (simulated detections beside plain
@@ -28,6 +32,8 @@ class BatchConfig:
     """
 
     poses: int = 256
+    frames: int = 1
+    frame_step: float = 0.08
     people: PeopleConfig = field(default_factory=PeopleConfig)
     views: ViewConfig = field(default_factory=ViewConfig)
     other_views: ViewConfig | None = None
@@ -36,53 +42,107 @@ class BatchConfig:
 
 @dataclass(frozen=True)
 class Batch:
-    """B poses in V views.
+    """B poses in V views; the window axis T is there when a window has several frames.
 
     Attributes:
-        features: (B, V, 39) network input.
-        visible: (B, V, 13) bool.
-        joints: (B, 17, 3) canonical, statures.
+        features: (B, V, [T,] 39) network input.
+        visible: (B, V, [T,] 13) bool.
+        joints: (B, [T,] 17, 3) canonical, statures.
+        points: (B, V, [T,] 13, 2) detections before normalisation: image units (focal
+            length 1), x right, y down.
+        to_camera: (B, V, [T,] 3, 3): ``joints @ to_camera.transpose(-1, -2)`` is the pose
+            about the pelvis in camera axes (x right, y down, z forward).
     """
 
     features: Tensor
     visible: Tensor
     joints: Tensor
+    points: Tensor
+    to_camera: Tensor
+
+    @property
+    def pose(self) -> Tensor:
+        """(B, 17, 3) canonical joints of the middle frame."""
+        return self.joints if self.joints.ndim == 3 else self.joints[:, self.joints.shape[1] // 2]
 
 
 class BatchSource:
-    """Draws batches from a motion set held in memory."""
+    """Draws batches from a motion set held in memory.
+
+    Raises:
+        VipeError: an even window, or no clip long enough for one.
+    """
 
     def __init__(self, motion: MotionSet, config: BatchConfig, device: str = "cpu") -> None:
         joints, rotation = motion.canonical()
         self.config = config
         self.joints = torch.from_numpy(joints).to(device)
         self.rotation = torch.from_numpy(rotation).to(device)
+        self.windows = torch.from_numpy(windows(motion, config.frames, config.frame_step))
+        self.windows = self.windows.to(device)
         self.donors = _donors(self.joints, motion.subject)
 
     def draw(self, generator: torch.Generator) -> Batch:
         """One batch; the generator alone decides which."""
         config = self.config
         index = torch.randint(
-            len(self.joints), (config.poses,), generator=generator, device=self.joints.device
+            len(self.windows), (config.poses,), generator=generator, device=self.joints.device
         )
+        rows = self.windows[index]  # (B, T)
         joints, rotation = draw_people(
-            self.joints[index], self.rotation[index], self.donors, config.people, generator
+            self.joints[rows], self.rotation[rows], self.donors, config.people, generator
         )
-        points, visible = draw_views(joints, rotation, 2, config.views, generator)
+        views = draw_views(joints, rotation, 2, config.views, generator)
         if config.other_views is not None:
             other = draw_views(joints, rotation, 2, config.other_views, generator)
             take = torch.rand(config.poses, 2, generator=generator, device=joints.device)
-            take = take < config.other_share
-            points = torch.where(take[..., None, None], other[0], points)
-            visible = torch.where(take[..., None], other[1], visible)
-        return Batch(view_features(points, visible), visible, joints)
+            views = other.where(take < config.other_share, views)
+        points, visible, to_camera = views
+        batch = (view_features(points, visible), visible, joints, points, to_camera)
+        if config.frames > 1:
+            return Batch(*batch)
+        return Batch(*(v[:, 0] if v is joints else v[:, :, 0] for v in batch))
+
+
+def windows(motion: MotionSet, frames: int, step: float) -> np.ndarray:
+    """Rows (W, T) of every window of a motion set, in time order.
+
+    Args:
+        motion: N poses; the frames that it leaves out of a clip stay gaps.
+        frames: T, odd.
+        step: seconds from frame to frame; rounded to the clip's own frames.
+
+    Raises:
+        VipeError: T is even, or no clip is long enough.
+    """
+    if frames % 2 == 0:
+        raise VipeError(f"batch.frames is {frames}: a window has a middle frame, so it must be odd")
+    if frames == 1:
+        return np.arange(len(motion))[:, None]
+    if not np.isfinite(motion.fps).all():
+        raise VipeError("windows of frames need the frame rate of every motion file (fps)")
+    stride = np.maximum(1, np.rint(step * motion.fps)).astype(int)  # (N,)
+    offset = stride[:, None] * (np.arange(frames) - frames // 2)  # (N, T)
+    # Rows are sorted by clip and frame, so one sorted search finds a frame again. The
+    # margin keeps a window that leaves its clip from landing in a neighbouring one.
+    margin = int(offset.max())
+    key = motion.clip.astype(np.int64) * (int(motion.frame.max()) + 1 + 2 * margin) + motion.frame
+    wanted = key[:, None] + offset
+    rows = np.searchsorted(key, wanted).clip(max=len(key) - 1)
+    whole = (key[rows] == wanted).all(axis=1)
+    if not whole.any():
+        raise VipeError(f"no clip is long enough for {frames} frames {step} s apart")
+    return rows[whole]
 
 
 def view_features(points: Tensor, visible: Tensor) -> Tensor:
-    """(B, V, 39) features of points (B, V, 13, 2); a hidden point has no coordinates."""
+    """(..., 39) features of points (..., 13, 2); a hidden point has no coordinates."""
     points = points.masked_fill(~visible[..., None], torch.nan)
-    flat = encode_input(points.flatten(0, 1), visible.flatten(0, 1).to(points.dtype))
-    return flat.reshape(*visible.shape[:2], -1)
+    lead = visible.shape[:-1]
+    flat = encode_input(
+        points.reshape(-1, *points.shape[-2:]), visible.reshape(-1, visible.shape[-1]).float()
+    )
+    return flat.reshape(*lead, -1)
 
 
 def _donors(joints: Tensor, subject: np.ndarray) -> Tensor:

@@ -1,7 +1,8 @@
 """New people from recorded ones: other bones, mirrored sides, limbs of other poses.
 
 Poses here are canonical: body frame, statures (see vipe_core.geometry.body_frame), so
-a limb of one person fits another's trunk. B is the batch.
+a limb of one person fits another's trunk. B is the batch, T the frames of a window: a
+person keeps their bones from frame to frame.
 """
 
 from __future__ import annotations
@@ -47,29 +48,29 @@ class PeopleConfig:
 
 
 def bone_vectors(joints: Tensor) -> Tensor:
-    """(B, 17, 3) vector from each joint's parent; the pelvis keeps its position."""
+    """(..., 17, 3) vector from each joint's parent; the pelvis keeps its position."""
     vectors = joints.clone()
-    vectors[:, 1:] -= joints[:, list(PARENTS[1:])]
+    vectors[..., 1:, :] -= joints[..., list(PARENTS[1:]), :]
     return vectors
 
 
 def assemble(vectors: Tensor) -> Tensor:
     """Inverse of :func:`bone_vectors`."""
-    joints = list(vectors.unbind(1))
+    joints = list(vectors.unbind(-2))
     for joint, parent in enumerate(PARENTS[1:], start=1):
-        joints[joint] = joints[parent] + vectors[:, joint]
-    return torch.stack(joints, 1)
+        joints[joint] = joints[parent] + vectors[..., joint, :]
+    return torch.stack(joints, -2)
 
 
 def bone_lengths(joints: Tensor) -> Tensor:
-    """(B, 17) length of the bone above each joint, sides averaged; 0 for the pelvis."""
+    """(..., 17) length of the bone above each joint, sides averaged; 0 for the pelvis."""
     length = bone_vectors(joints).norm(dim=-1)
-    length[:, 0] = 0
-    return (length + length[:, list(JOINTS17.mirror)]) / 2
+    length[..., 0] = 0
+    return (length + length[..., list(JOINTS17.mirror)]) / 2
 
 
 def mirror(joints: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
-    """The mirrored people: canonical joints (B, 17, 3) and their world rotation.
+    """The mirrored people: canonical joints (..., 17, 3) and their world rotation.
 
     The body's y (left) is negated in the body frame and the world is mirrored at the
     same plane, so that up stays up.
@@ -78,7 +79,7 @@ def mirror(joints: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
     # Mirror the world's x: the body axes as columns become M R F, with F undoing the
     # handedness that M took away.
     world = rotation.new_tensor([-1.0, 1.0, 1.0])
-    return joints[:, list(JOINTS17.mirror)] * flip, world[:, None] * rotation * flip
+    return joints[..., list(JOINTS17.mirror), :] * flip, world[:, None] * rotation * flip
 
 
 def draw_people(
@@ -91,14 +92,14 @@ def draw_people(
     """New people in the poses of recorded ones.
 
     Args:
-        joints: (B, 17, 3) canonical.
-        rotation: (B, 3, 3) body axes in the world, as columns.
+        joints: (B, T, 17, 3) canonical.
+        rotation: (B, T, 3, 3) body axes in the world, as columns.
         donors: (S, 17) bone lengths of recorded people, in statures.
         config: what to change.
         generator: source of randomness.
 
     Returns:
-        canonical joints (B, 17, 3), in statures of the new person, and rotation.
+        canonical joints (B, T, 17, 3), in statures of the new person, and rotation.
     """
 
     def rand(*size: int) -> Tensor:
@@ -107,38 +108,41 @@ def draw_people(
     batch = len(joints)
     if config.mirror:
         flipped, flipped_rotation = mirror(joints, rotation)
-        chosen = rand(batch) < config.mirror
-        joints = torch.where(chosen[:, None, None], flipped, joints)
-        rotation = torch.where(chosen[:, None, None], flipped_rotation, rotation)
+        chosen = (rand(batch) < config.mirror)[:, None, None, None]
+        joints = torch.where(chosen, flipped, joints)
+        rotation = torch.where(chosen, flipped_rotation, rotation)
     vectors = bone_vectors(joints)
     if config.limb_mix:
         vectors = _mix_limbs(vectors, config.limb_mix, rand)
     if config.donor:
         pick = (rand(batch) * len(donors)).long()
-        now = bone_lengths(assemble(vectors)).clamp_min(1e-6)
-        ratio = torch.where((rand(batch) < config.donor)[:, None], donors[pick] / now, 1.0)
+        now = bone_lengths(assemble(vectors)).clamp_min(1e-6)  # (B, T, 17)
+        take = (rand(batch) < config.donor)[:, None, None]
+        ratio = torch.where(take, donors[pick][:, None] / now, 1.0)
         vectors = vectors * ratio[..., None]
     if config.bone_scale:
         scale = 1 + config.bone_scale * (2 * rand(batch, len(_BONE_GROUPS)) - 1)
-        vectors = vectors * scale[:, _GROUP_OF][..., None]
+        vectors = vectors * scale[:, None, _GROUP_OF, None]
     joints = assemble(vectors)
-    return joints / stature(joints)[:, None, None], rotation
+    # One stature for all frames of a window: bones of noisy motion breathe a little.
+    size = stature(joints[:, joints.shape[1] // 2])
+    return joints / size[:, None, None, None], rotation
 
 
 def _mix_limbs(vectors: Tensor, probability: float, rand) -> Tensor:
-    vectors = vectors.clone()
+    vectors = vectors.clone()  # (B, T, 17, 3)
     batch = len(vectors)
     for limb in LIMBS:
         other = (rand(batch) * batch).long()
-        take = (rand(batch) < probability)[:, None, None]
-        for_limb = vectors[:, limb]
-        directions = vectors[other][:, limb]
+        take = (rand(batch) < probability)[:, None, None, None]
+        for_limb = vectors[:, :, limb]
+        directions = vectors[other][:, :, limb]
         # The direction is the other's, the length stays: arms and legs keep their person.
         directions = directions * (
             for_limb.norm(dim=-1, keepdim=True)
             / directions.norm(dim=-1, keepdim=True).clamp_min(1e-6)
         )
-        vectors[:, limb] = torch.where(take, directions, for_limb)
+        vectors[:, :, limb] = torch.where(take, directions, for_limb)
     return vectors
 
 

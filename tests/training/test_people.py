@@ -9,7 +9,7 @@ import torch
 from tests.bodies import random_people
 from vipe_core import geometry
 from vipe_core.skeletons import JOINTS17
-from vipe_training.datasets import MotionSet
+from vipe_training.datasets import MotionSet, canonical
 from vipe_training.people import (
     LIMBS,
     PARENTS,
@@ -26,15 +26,17 @@ from vipe_training.people import (
 @pytest.fixture
 def people():
     joints = random_people(64).astype(np.float32)
-    motion = MotionSet(joints, np.array(["a"] * 64), np.zeros(64, int))
-    canonical, rotation = motion.canonical()
-    return joints, torch.from_numpy(canonical), torch.from_numpy(rotation)
+    upright, rotation = canonical(joints)
+    return joints, torch.from_numpy(upright), torch.from_numpy(rotation)
 
 
 def draw(people, generator, **config):
-    _, canonical, rotation = people
-    donors = bone_lengths(canonical[:3])
-    return draw_people(canonical, rotation, donors, PeopleConfig(**config), generator)
+    _, upright, rotation = people
+    donors = bone_lengths(upright[:3])
+    drawn = draw_people(
+        upright[:, None], rotation[:, None], donors, PeopleConfig(**config), generator
+    )
+    return tuple(v[:, 0] for v in drawn)
 
 
 def test_bones_take_apart_and_reassemble(people):
@@ -104,3 +106,19 @@ def test_the_generator_alone_decides(people):
     first = draw(people, torch.Generator().manual_seed(3), **config)
     second = draw(people, torch.Generator().manual_seed(3), **config)
     torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_a_window_keeps_its_person(generator):
+    upright = canonical(random_people(60).astype(np.float32))
+    joints, rotation = (torch.from_numpy(v) for v in upright)
+    joints, rotation = joints.reshape(20, 3, 17, 3), rotation.reshape(20, 3, 3, 3)
+    config = PeopleConfig(mirror=0.5, limb_mix=0.5, bone_scale=0.2, donor=1.0)
+    donors = bone_lengths(joints[:3, 0])
+    new, turned = draw_people(joints, rotation, donors, config, generator)
+    lengths = bone_lengths(new)
+    # All frames get the bones of one donor, in one stature.
+    torch.testing.assert_close(lengths, lengths[:, :1].expand_as(lengths), rtol=1e-3, atol=1e-4)
+    mirrored = (turned - rotation).abs().amax((-2, -1)) > 1e-3  # (20, 3)
+    assert (mirrored == mirrored[:, :1]).all()
+    assert mirrored[:, 0].any()
+    assert not mirrored[:, 0].all()

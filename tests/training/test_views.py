@@ -11,26 +11,20 @@ import torch
 from tests.bodies import random_people, standing
 from vipe_core.geometry import project
 from vipe_core.skeletons import BODY13
-from vipe_training.datasets import MotionSet
+from vipe_training import datasets
+from vipe_training.cameras import CameraConfig, camera_rotation, pose_rotation
 from vipe_training.evaluate.protocol import BODY13_IN_17, View
-from vipe_training.views import (
-    LIMB_POINTS,
-    TORSO,
-    CameraConfig,
-    NoiseConfig,
-    OcclusionConfig,
-    ViewConfig,
-    camera_rotation,
-    draw_views,
-    pose_rotation,
-)
+from vipe_training.noise import TORSO, NoiseConfig
+from vipe_training.occlusion import LIMB_POINTS, OcclusionConfig
+from vipe_training.views import BODY13_IN_JOINTS17, ViewConfig, Views, draw_views
 
 LEFT, RIGHT, NOSE, HIP = BODY13.indices("left_shoulder", "right_shoulder", "nose", "left_hip")
 
 
 def canonical(joints: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    motion = MotionSet(joints.astype(np.float32), np.array(["a"] * len(joints)), np.zeros(1))
-    return tuple(torch.from_numpy(v) for v in motion.canonical())
+    return tuple(
+        torch.from_numpy(v)[:, None] for v in datasets.canonical(joints.astype(np.float32))
+    )
 
 
 def see(rotation: torch.Tensor) -> torch.Tensor:
@@ -91,7 +85,7 @@ def test_no_point_comes_near_the_camera_plane(generator):
     joints, rotation = canonical(random_people(200))
     # A camera inside the body, as the paper's constant depth allows.
     config = ViewConfig(CameraConfig(90, 180, distance=(0.01,), clearance=0.2, rotate_pose=True))
-    points, _ = draw_views(joints, rotation, 2, config, generator)
+    points = draw_views(joints, rotation, 2, config, generator).points
     assert torch.isfinite(points).all()
     assert points.abs().max() < 1.2 / 0.2
 
@@ -99,14 +93,15 @@ def test_no_point_comes_near_the_camera_plane(generator):
 def test_noise_has_the_stated_size(generator):
     joints, rotation = canonical(random_people(400))
     camera = CameraConfig(distance=(3.0,))
-    clean, _ = draw_views(joints, rotation, 2, ViewConfig(camera), torch.Generator().manual_seed(1))
-    noisy, _ = draw_views(
+    seed = torch.Generator().manual_seed
+    clean = draw_views(joints, rotation, 2, ViewConfig(camera), seed(1)).points
+    noisy = draw_views(
         joints,
         rotation,
         2,
         ViewConfig(camera, NoiseConfig(0.04)),
-        torch.Generator().manual_seed(1),
-    )
+        seed(1),
+    ).points
     torso = clean[..., TORSO, :]
     longest = torch.cdist(torso, torso).amax((-2, -1))[..., None, None]
     error = (noisy - clean) / longest
@@ -119,7 +114,7 @@ def test_occlusion_hides_what_it_says(generator):
 
     def visible(**config):
         views = ViewConfig(occlusion=OcclusionConfig(**config))
-        return draw_views(joints, rotation, 2, views, generator)[1]
+        return draw_views(joints, rotation, 2, views, generator).visible[:, :, 0]
 
     assert visible().all()
     independent = visible(independent=1.0, q=0.2)
@@ -131,4 +126,39 @@ def test_occlusion_hides_what_it_says(generator):
     cropped = visible(crop=1.0)
     assert not cropped[..., BODY13.indices("left_hip", "right_knee")].any()
     assert cropped[..., LEFT].all()
+    first = visible(limbs=1.0, anchors_only=True)
+    assert first[:, 1].all()
+    assert not first[:, 0].all()
     assert visible(nose=0.5)[..., NOSE].float().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_to_camera_is_the_camera_that_took_the_picture(generator):
+    joints, rotation = canonical(random_people(50))
+    config = ViewConfig(CameraConfig(distance=(3.0,), elevation=40, roll=20))
+    views = draw_views(joints, rotation, 2, config, generator)
+    turned = joints[:, None] @ views.to_camera.transpose(-1, -2)  # (50, 2, 1, 17, 3)
+    seen = turned[..., BODY13_IN_JOINTS17, :]
+    expected = seen[..., :2] / (seen[..., 2:] + 3)
+    torch.testing.assert_close(views.points, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_window_is_seen_by_one_camera(generator):
+    joints, rotation = canonical(random_people(60))
+    joints, rotation = joints.reshape(20, 3, 17, 3), rotation.reshape(20, 3, 3, 3)
+    views = draw_views(joints, rotation, 2, ViewConfig(CameraConfig()), generator)
+    assert views.points.shape == (20, 2, 3, 13, 2)
+    world_to_camera = views.to_camera @ rotation[:, None].transpose(-1, -2)
+    torch.testing.assert_close(
+        world_to_camera, world_to_camera[:, :, :1].expand_as(world_to_camera), atol=1e-5, rtol=0
+    )
+
+
+def test_where_takes_whole_views(generator):
+    joints, rotation = canonical(random_people(30))
+    one, two = (draw_views(joints, rotation, 2, ViewConfig(), generator) for _ in range(2))
+    take = torch.rand(30, 2, generator=generator) < 0.5
+    mixed = one.where(take, two)
+    for field in Views._fields:
+        for b, v in ((0, 0), (7, 1), (29, 0)):
+            source = one if take[b, v] else two
+            torch.testing.assert_close(getattr(mixed, field)[b, v], getattr(source, field)[b, v])
