@@ -50,6 +50,7 @@ class RunConfig:
 
     Attributes:
         ema: decay of the weight average that is evaluated and exported.
+        validation_poses: poses that a validation measures on, at most.
         bfloat16: run the networks under bfloat16 autocast.
         threads: CPU threads, 0 for all.
         device: torch device, ``auto`` for a GPU where there is one.
@@ -65,6 +66,7 @@ class RunConfig:
     steps: int = 10000
     seed: int = 0
     validate_every: int = 1000
+    validation_poses: int = 600
     log_every: int = 50
     bfloat16: bool = False
     threads: int = 0
@@ -101,7 +103,9 @@ def train(config: RunConfig, out: Path, resume: bool = False, progress: bool = T
     source = BatchSource(
         load_motion(config.data.train, leave_out=config.data.leave_out), config.batch, device
     )
-    validation = Validation(config.data.validate, config.data.leave_out, config.seed)
+    validation = Validation(
+        config.data.validate, config.data.leave_out, config.seed, config.validation_poses
+    )
     system = make_system(config).to(device)
     system.mixed_precision = config.bfloat16
     state = State(
@@ -153,7 +157,7 @@ def _step(state: State, source: BatchSource, config: RunConfig) -> dict[str, Ten
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(config.optimizer, state.step, config.steps)
     batch = source.draw(state.generator)
-    loss, metrics = state.system.loss(batch, state.step / config.steps, state.generator)
+    loss, metrics = state.system(batch, state.step / config.steps, state.generator)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if config.optimizer.clip:
@@ -161,7 +165,7 @@ def _step(state: State, source: BatchSource, config: RunConfig) -> dict[str, Ten
     state.optimizer.step()
     state.average.update(state.system, state.step)
     state.step += 1
-    return {"loss": loss.detach(), **{name: value.detach() for name, value in metrics.items()}}
+    return {"loss": loss.detach(), **metrics}
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:

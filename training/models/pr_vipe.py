@@ -68,10 +68,9 @@ class PrVipe(System):
         self, batch: Batch, progress: float, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
-        with self.low_precision():
-            heads = self.heads(batch.features.flatten(0, 1)).map(Tensor.float)  # (2B, D)
-        size = heads.mean.shape[-1]
-        mean, std = (v.reshape(-1, 2, size) for v in (heads.mean, heads.std))  # (B, 2, D)
+        embedding = self.batch_heads(batch.features).embedding()
+        size = config.embedding
+        mean, std = (v.reshape(-1, 2, size) for v in embedding)  # (B, 2, D)
         negative, valid = self._mine(mean.detach(), std.detach(), batch.joints)
         noise = torch.randn(
             *mean.shape[:2], config.samples, size, generator=generator, device=mean.device
@@ -82,7 +81,7 @@ class PrVipe(System):
         d_positive = sample_distance(anchor, match, a, b)
         d_negative = sample_distance(anchor, match[negative], a, b)
         triplet, active = ratio_triplet_loss(d_positive, d_negative, valid, math.log(config.beta))
-        prior = gaussian_prior(heads.mean, heads.std)
+        prior = gaussian_prior(*embedding)
         loss = triplet + config.positive_weight * d_positive.mean() + config.prior_weight * prior
         return loss, {"triplet": triplet, "active": active, "prior": prior, "a": a, "b": b}
 

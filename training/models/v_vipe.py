@@ -145,18 +145,18 @@ class VVipe(System):
         # The decoder is a frozen clone: its weights and statistics stay, gradients pass.
         self.decoder.eval().requires_grad_(False)
         self.encoder_3d.requires_grad_(False)
-        with self.low_precision():
-            heads = self.heads(batch.features.flatten(0, 1)).map(Tensor.float)
-        gap = heads.mean - target
+        heads = self.batch_heads(batch.features)
+        mean, std = heads.embedding()
+        gap = mean - target
         # Quadratic near the target, linear far out: a rare body has a latent mean so far from
         # all others that its square would drown the batch.
-        latent = F.huber_loss(heads.mean, target, reduction="none").sum(-1).mean()
+        latent = F.huber_loss(mean, target, reduction="none").sum(-1).mean()
         joints, joint_std = heads.pose()
         error = joints - batch.joints.repeat_interleave(views, 0)
         pose = error.norm(dim=-1).mean()
         # Both spreads learn the size of the error without moving the estimate; the rare body
         # must not drown this one either.
-        spread = 0.5 * (gap.detach().clamp(-3, 3) / heads.std) ** 2 + heads.std.log()
+        spread = 0.5 * (gap.detach().clamp(-3, 3) / std) ** 2 + std.log()
         spread = spread.sum(-1).mean()
         nll = joint_nll(error.detach(), joint_std.log())
         loss = latent + self.config.pose_weight * pose + 0.1 * spread + 0.1 * nll

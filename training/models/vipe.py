@@ -80,10 +80,8 @@ class Vipe(System):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
         views = batch.features.shape[1]
-        with self.low_precision():
-            # Rows: pose 0 view 0, pose 0 view 1, pose 1 view 0, ...
-            heads = self.heads(batch.features.flatten(0, 1)).map(Tensor.float)
-        mean, std = (v.reshape(-1, views, v.shape[-1]) for v in (heads.mean, heads.std))
+        heads = self.batch_heads(batch.features)
+        mean, std = (v.reshape(-1, views, v.shape[-1]) for v in heads.embedding())
         distance = expected_distance(mean[:, 0], std[:, 0], mean[:, 1], std[:, 1])
         same = alike(batch.joints, config.same_pose)
         match = contrastive_loss(distance, self.log_scale.exp(), same)
@@ -95,6 +93,6 @@ class Vipe(System):
         nll = joint_nll(error.detach(), joint_std.log())
         loss = match + config.joints_weight * l1 + config.std_weight * nll
         if config.prior_weight:
-            loss = loss + config.prior_weight * gaussian_prior(heads.mean, heads.std)
+            loss = loss + config.prior_weight * gaussian_prior(*heads.embedding())
         top = (distance.argmin(1) == torch.arange(len(distance), device=distance.device)).float()
         return loss, {"match": match, "l1": l1, "nll": nll, "batch_hit1": top.mean()}
