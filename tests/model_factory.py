@@ -31,16 +31,18 @@ def make_model(
     skeleton_2d: str = "body13",
     embedding_size: int = 16,
     mirror: bool = False,
+    frames: int = 1,
     **metadata: Any,
 ) -> Path:
     """Write a model file for ``task`` and return its path.
 
-    ``mirror`` adds mirror_mean and mirror_variance; other keywords override fields of
-    the metadata.
+    ``mirror`` adds mirror_mean and mirror_variance; with ``frames`` T > 1 the inputs are
+    windows, whose mean pose the graph sees; other keywords override fields of the metadata.
     """
     path = Path(path)
-    info = make_metadata(task, skeleton_2d, embedding_size, **metadata)
-    model_file.write(path, make_graph(task, skeleton_2d, embedding_size, mirror), info)
+    step = {"frame_step": 0.1} if frames > 1 else {}
+    info = make_metadata(task, skeleton_2d, embedding_size, frames=frames, **step, **metadata)
+    model_file.write(path, make_graph(task, skeleton_2d, embedding_size, mirror, frames), info)
     return path
 
 
@@ -76,9 +78,10 @@ def make_graph(
     skeleton_2d: str = "body13",
     embedding_size: int = 16,
     mirror: bool = False,
+    frames: int = 1,
 ) -> onnx.ModelProto:
     """The bare ONNX model, without metadata."""
-    graph = _Graph(skeletons.get(skeleton_2d), embedding_size)
+    graph = _Graph(skeletons.get(skeleton_2d), embedding_size, frames)
     flat, missing = graph.normalised("keypoints", "")
     heads = _HEADS[task]
     if "mean" in heads:
@@ -93,8 +96,8 @@ def make_graph(
 class _Graph:
     """Nodes and weights as they are added."""
 
-    def __init__(self, skeleton: skeletons.Skeleton, size: int) -> None:
-        self.skeleton, self.size = skeleton, size
+    def __init__(self, skeleton: skeletons.Skeleton, size: int, frames: int = 1) -> None:
+        self.skeleton, self.size, self.frames = skeleton, size, frames
         self.rng = np.random.default_rng(13)
         self.nodes: list[onnx.NodeProto] = []
         self.weights: dict[str, np.ndarray] = {}
@@ -124,6 +127,9 @@ class _Graph:
         absent = self.add("IsNaN", [points], tag + "absent")
         clean = self.add("Where", [absent, zero, points], tag + "clean")
         seen = self.add("Where", [absent, zero, one], tag + "seen")
+        if self.frames > 1:
+            clean = self.add("ReduceMean", [clean], tag + "clean_mean", axes=[1], keepdims=0)
+            seen = self.add("ReduceMean", [seen], tag + "seen_mean", axes=[1], keepdims=0)
         count = self.add("ReduceSum", [seen, axes], tag + "count", keepdims=1)
         total = self.add("ReduceSum", [clean, axes], tag + "total", keepdims=1)
         count = self.add("Max", [count, one], tag + "count_1")
@@ -136,7 +142,10 @@ class _Graph:
         size = self.add("Max", [size, self.constant("tiny", 1e-6)], tag + "size_1")
         scaled = self.add("Div", [centred, size], tag + "scaled")
         flat = self.add("Flatten", [scaled], tag + "flat", axis=1)
-        share = self.add("ReduceMean", ["visibility"], tag + "share", axes=[1], keepdims=1)
+        visibility = "visibility"
+        if self.frames > 1:
+            visibility = self.add("ReduceMean", [visibility], tag + "seen_t", axes=[1], keepdims=0)
+        share = self.add("ReduceMean", [visibility], tag + "share", axes=[1], keepdims=1)
         return flat, self.add("Sub", [one, share], tag + "missing")
 
     def mirrored(self) -> str:
@@ -164,10 +173,10 @@ class _Graph:
         self.output("std", 17)
 
     def model(self) -> onnx.ModelProto:
-        joints = len(self.skeleton)
+        shape = ["N", *([self.frames] if self.frames > 1 else []), len(self.skeleton)]
         inputs = [
-            helper.make_tensor_value_info("keypoints", FLOAT, ["N", joints, 2]),
-            helper.make_tensor_value_info("visibility", FLOAT, ["N", joints]),
+            helper.make_tensor_value_info("keypoints", FLOAT, [*shape, 2]),
+            helper.make_tensor_value_info("visibility", FLOAT, shape),
         ]
         weights = [numpy_helper.from_array(value, name) for name, value in self.weights.items()]
         graph = helper.make_graph(self.nodes, "test", inputs, self.outputs, weights)

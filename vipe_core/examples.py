@@ -145,7 +145,8 @@ def embed(content: KeypointFile, model: Model, person: int = 0) -> Track:
             model cannot take, or a model without embedding.
     """
     points, visibility = content.person(person)
-    found, missing = estimate(model, points, visibility, content.skeleton)
+    stamps = content.stamps() if model.metadata.frames > 1 else None
+    found, missing = estimate(model, points, visibility, content.skeleton, stamps=stamps)
     there = ~missing
     if not there.any():
         raise VipeError("no frame shows a person")

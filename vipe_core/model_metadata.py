@@ -24,8 +24,12 @@ class ModelMetadata:
         task: one of :data:`TASKS`.
         skeleton_2d: skeleton of the input.
         skeleton_3d: "joints17", or None when the task has no pose.
+        frames: T of the window of frames that the graph takes; 1 for a single-frame model.
+            The outputs describe the middle frame, so it is odd.
+        frame_step: seconds between the frames of a window; 0 for a single-frame model.
         embedding_size: D of ``mean``; 0 for a pose model without it.
-        sigmoid_a, sigmoid_b: slope (> 0) and offset of the match probability of ``mean``.
+        sigmoid_a, sigmoid_b: slope (> 0) and offset of the match probability of ``mean``;
+            1 and 0 for a pose model without it.
         kappa: NP-MPJPE below which two poses count as a match.
         training_data, licence: what the weights were learnt from, and may be used for.
         metrics: measured figures by name.
@@ -38,6 +42,8 @@ class ModelMetadata:
     task: str
     skeleton_2d: str = "body13"
     skeleton_3d: str | None = None
+    frames: int = 1
+    frame_step: float = 0.0
     embedding_size: int
     sigmoid_a: float
     sigmoid_b: float
@@ -72,6 +78,10 @@ class ModelMetadata:
             raise VipeError(f"metadata field skeleton_3d is null but the task is {self.task!r}")
         if self.has_embedding and not self.embedding_size:
             raise VipeError(f"metadata field embedding_size is 0 but the task is {self.task!r}")
+        if (self.frames > 1) != (self.frame_step > 0):
+            raise VipeError(
+                f"metadata field frame_step is {self.frame_step} but frames is {self.frames}"
+            )
 
     def to_json(self) -> str:
         """The text that the file holds."""
@@ -92,10 +102,15 @@ class ModelMetadata:
         if not isinstance(values, dict):
             raise VipeError("the metadata is not a JSON object")
         _check_format(values.get("format_version"))
-        names = [field.name for field in fields(cls)]
-        if lacking := [name for name in names if name not in values]:
+        required = [field.name for field in fields(cls) if field.name not in _OPTIONAL]
+        if lacking := [name for name in required if name not in values]:
             raise VipeError(f"the metadata lacks the field {', '.join(lacking)}")
-        return cls(**{name: values[name] for name in names})
+        names = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in names})
+
+
+# Fields that older files lack; what they leave out is the default.
+_OPTIONAL = ("frames", "frame_step")
 
 
 def _text(value: Any) -> bool:
@@ -131,6 +146,8 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task": (lambda v: _text(v) and v in TASKS, f"one of {', '.join(TASKS)}"),
     "skeleton_2d": (_name, "the name of a skeleton"),
     "skeleton_3d": (lambda v: v in (None, "joints17"), "joints17 or null"),
+    "frames": (lambda v: _integer(v) and v >= 1 and v % 2 == 1, "an odd integer from 1"),
+    "frame_step": (lambda v: _number(v) and v >= 0, "a number from 0"),
     "embedding_size": (_size, "an integer from 0"),
     "sigmoid_a": (lambda v: _number(v) and v > 0, "a number over 0"),
     "sigmoid_b": (_number, "a number"),

@@ -34,8 +34,8 @@ def signature_of(session: onnxruntime.InferenceSession) -> Signature:
 
 def check_signature(signature: Signature, metadata: ModelMetadata) -> None:
     """Raises VipeError when inputs or outputs are not those that the metadata promises."""
-    joints = len(skeletons.get(metadata.skeleton_2d))
-    inputs = {"keypoints": (joints, 2), "visibility": (joints,)}
+    shape = input_shape(metadata)
+    inputs = {"keypoints": (*shape, 2), "visibility": shape}
     _check_names("inputs", signature.inputs, inputs, inputs)
     outputs = _output_shapes(metadata)
     required = {name: shape for name, shape in outputs.items() if name not in OPTIONAL_OUTPUTS}
@@ -48,6 +48,12 @@ def check_signature(signature: Signature, metadata: ModelMetadata) -> None:
             raise VipeError(f"output {here[0]} stands alone, {' and '.join(pair)} belong together")
     for name, (kind, shape) in {**signature.inputs, **signature.outputs}.items():
         _check_shape(name, kind, shape, {**inputs, **outputs}[name])
+
+
+def input_shape(metadata: ModelMetadata) -> tuple[int, ...]:
+    """Shape of ``visibility`` behind the batch axis: (J,), or (T, J) for windows of frames."""
+    joints = len(skeletons.get(metadata.skeleton_2d))
+    return (joints,) if metadata.frames == 1 else (metadata.frames, joints)
 
 
 def check_outputs(outputs: Mapping[str, np.ndarray], metadata: ModelMetadata) -> None:

@@ -181,7 +181,21 @@ def test_newer_format(path):
     fault(path, "file format 2 is newer than this software reads .* update vipe")
 
 
-@pytest.mark.parametrize("name", sorted(json.loads(make_metadata().to_json())))
+WITH_DEFAULT = ("frames", "frame_step")  # files of the first version lack them
+
+
+def test_a_file_from_before_windows_is_a_single_frame_model(path):
+    values = fields()
+    for name in WITH_DEFAULT:
+        del values[name]
+    write_raw(path, make_graph(), values)
+    info = model_file.read_metadata(path)
+    assert (info.frames, info.frame_step) == (1, 0.0)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(json.loads(make_metadata().to_json())) - set(WITH_DEFAULT))
+)
 def test_each_missing_field(path, name):
     values = fields()
     del values[name]

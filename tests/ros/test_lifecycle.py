@@ -58,6 +58,10 @@ def test_corrupt_model(peer: Peer, started: Process, model_path: Path, tmp_path:
 
 def test_model_for_another_skeleton(peer: Peer, started: Process, tmp_path: Path) -> None:
     refused(peer, make_model(tmp_path / "coco.onnx", skeleton_2d="coco17"), "coco17", "body13")
+
+
+def test_model_of_windows_of_frames(peer: Peer, started: Process, tmp_path: Path) -> None:
+    refused(peer, make_model(tmp_path / "w.onnx", frames=7), "windows of 7 frames")
     assert "Traceback" not in started.output
 
 

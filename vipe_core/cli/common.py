@@ -75,7 +75,8 @@ def estimate_file(args: argparse.Namespace) -> Estimated:
 
     Raises:
         VipeError: an input that is missing or damaged or has no frames, an output that
-            cannot be written, a skeleton that does not fit the model.
+            cannot be written, a skeleton that does not fit the model, no frame rate for a
+            model that looks at several frames.
     """
     files.check_writable(args.output, args.input)
     keypoints = keypoint_file.read(args.input)
@@ -84,11 +85,24 @@ def estimate_file(args: argparse.Namespace) -> Estimated:
             f"keypoint file {args.input}: no frames (points have {keypoints.points.shape})"
         )
     model = load_model(args.model)
+    stamps = None
+    if model.metadata.frames > 1:
+        stamps = _stamps(keypoints, args.input, model)
     with progress(keypoints.visibility[..., 0].size, "pose") as bar:
         found = estimate(
-            model, keypoints.points, keypoints.visibility, keypoints.skeleton, bar.update
+            model, keypoints.points, keypoints.visibility, keypoints.skeleton, bar.update, stamps
         )
     return Estimated(keypoints, model, *found)
+
+
+def _stamps(keypoints: KeypointFile, path: Path, model: runtime.Model) -> np.ndarray:
+    info = model.metadata
+    if keypoints.fps is None and keypoints.stamp is None:
+        raise VipeError(
+            f"keypoint file {path} has neither fps nor stamp: model {info.name} looks at "
+            f"{info.frames} frames {info.frame_step:g} s apart and must know when each was"
+        )
+    return keypoints.stamps()
 
 
 def note_missing(verb: str, missing: np.ndarray) -> None:

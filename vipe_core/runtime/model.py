@@ -9,11 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from vipe_core import model_file, skeletons
+from vipe_core import model_file
 from vipe_core.bodies import Estimates
 from vipe_core.errors import VipeError
 from vipe_core.model_metadata import ModelMetadata
-from vipe_core.model_signature import check_outputs
+from vipe_core.model_signature import check_outputs, input_shape
 from vipe_core.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
 BLOCK = 4096  # poses per run: bounds memory at about 100 MB for a 1024-wide network
@@ -26,7 +26,7 @@ class Backend(Protocol):
     metadata: ModelMetadata
 
     def run(self, points: np.ndarray, visibility: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name for (N, J, 2) and (N, J), C-contiguous float32, 1 <= N."""
+        """Outputs by name for (N, [T,] J, 2) and (N, [T,] J), C-contiguous float32, 1 <= N."""
         ...
 
 
@@ -55,7 +55,7 @@ class Model:
         self.backend = backend.name
         self.fingerprint = fingerprint
         self._run = backend.run
-        self._joints = len(skeletons.get(self.metadata.skeleton_2d))
+        self._shape = input_shape(self.metadata)
         # The first run allocates and, on a GPU, compiles: not in the first image's time.
         self._row_shapes = self._warm_up()
 
@@ -64,14 +64,17 @@ class Model:
 
         Args:
             points: (N, J, 2) raw pixels, x right, y down, in ``metadata.skeleton_2d``; a
-                joint with a non-finite coordinate is missing. N may be 0.
-            visibility: (N, J) in 0..1; None means 1 wherever the joint is there.
+                joint with a non-finite coordinate is missing. N may be 0. A model with
+                ``metadata.frames`` T > 1 takes windows (N, T, J, 2), their frames
+                ``metadata.frame_step`` seconds apart; see :mod:`vipe_core.windows`.
+            visibility: points less the last axis, in 0..1; None means 1 wherever the
+                joint is there.
 
         Returns:
             float32 arrays with leading axis N; a head that the model lacks is None.
 
         Raises:
-            VipeError: shapes that do not fit the model's skeleton.
+            VipeError: shapes that do not fit the model's skeleton and window.
         """
         points = self._points(points)
         visibility = self._visibility(visibility, points)
@@ -94,10 +97,12 @@ class Model:
     def _points(self, points: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):  # beyond float32 becomes inf, and so missing
             points = np.ascontiguousarray(points, np.float32)
-        if points.ndim != 3 or points.shape[1:] != (self._joints, 2):
+        if points.shape[1:] != (*self._shape, 2):
+            info = self.metadata
+            wants = info.skeleton_2d if info.frames == 1 else f"{info.name} ({info.skeleton_2d})"
             raise VipeError(
                 f"points have shape {points.shape}, "
-                f"{self.metadata.skeleton_2d} needs (N, {self._joints}, 2)"
+                f"{wants} needs (N, {', '.join(map(str, self._shape))}, 2)"
             )
         if not np.isfinite(points).all():
             points = np.where(np.isfinite(points).all(-1, keepdims=True), points, np.nan)
@@ -108,15 +113,17 @@ class Model:
         if visibility is None:
             return np.isfinite(points[..., 0]).astype(np.float32)
         visibility = np.ascontiguousarray(visibility, np.float32)
-        if visibility.shape != points.shape[:2]:
-            raise VipeError(f"visibility has shape {visibility.shape}, expected {points.shape[:2]}")
+        if visibility.shape != points.shape[:-1]:
+            raise VipeError(
+                f"visibility has shape {visibility.shape}, expected {points.shape[:-1]}"
+            )
         return visibility
 
     def _warm_up(self) -> dict[str, tuple[int, ...]]:
         """Run once; the shape of each output behind the batch axis."""
-        angle = np.linspace(0, 6, self._joints, dtype=np.float32)
-        points = 300 + 100 * np.stack([np.cos(angle), np.sin(angle)], -1)[None]
-        visibility = np.ones((1, self._joints), np.float32)
+        visibility = np.ones((1, *self._shape), np.float32)
+        angle = np.linspace(0, 6, self._shape[-1], dtype=np.float32) * visibility
+        points = 300 + 100 * np.stack([np.cos(angle), np.sin(angle)], -1)
         try:
             outputs = self._run(points, visibility)
         except Exception as error:  # a backend's own exception types have no common base

@@ -18,7 +18,8 @@ def load(path: str, backend: str, report: Report) -> Model:
     """The model of the parameters ``model`` and ``backend``; its facts go to diagnostics.
 
     Raises:
-        VipeError: missing, damaged, or not for the skeleton that the messages promise.
+        VipeError: missing, damaged, not for the skeleton that the messages promise, or for
+            windows of frames, which the nodes do not gather.
     """
     model = runtime.load(path or model_file.default_path(), backend)
     info = model.metadata
@@ -26,6 +27,11 @@ def load(path: str, backend: str, report: Report) -> Model:
         raise VipeError(
             f"model {model.path} reads {info.skeleton_2d}, the nodes need {SKELETON}; "
             "give another file with the parameter model"
+        )
+    if info.frames > 1:
+        raise VipeError(
+            f"model {model.path} looks at windows of {info.frames} frames, the nodes see one "
+            "image at a time; give a single-frame model with the parameter model"
         )
     report.facts |= {
         "backend": model.backend,
