@@ -11,7 +11,7 @@ from torch import Tensor
 from vipe_core.errors import VipeError
 from vipe_training.datasets import MotionSet
 from vipe_training.features import encode_input
-from vipe_training.people import PeopleConfig, bone_lengths, draw_people
+from vipe_training.people import PeopleConfig, bone_lengths, draw_landmarks, draw_people
 from vipe_training.views import ViewConfig, draw_views
 
 
@@ -92,9 +92,10 @@ class BatchSource:
         joints, rotation = draw_people(
             self.joints[rows], self.rotation[rows], self.donors, config.people, generator
         )
-        views = draw_views(joints, rotation, 2, config.views, generator)
+        marks = draw_landmarks(joints, config.people, generator)
+        views = draw_views(joints, marks, rotation, 2, config.views, generator)
         if config.other_views is not None:
-            other = draw_views(joints, rotation, 2, config.other_views, generator)
+            other = draw_views(joints, marks, rotation, 2, config.other_views, generator)
             take = torch.rand(config.poses, 2, generator=generator, device=joints.device)
             views = other.where(take < config.other_share, views)
         points, visible, to_camera = views

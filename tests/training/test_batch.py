@@ -10,8 +10,7 @@ from tests.bodies import random_people
 from vipe_core.errors import VipeError
 from vipe_training.batch import BatchConfig, BatchSource, view_features, windows
 from vipe_training.datasets import MotionSet
-from vipe_training.people import PeopleConfig
-from vipe_training.views import BODY13_IN_JOINTS17
+from vipe_training.people import BODY13_IN_JOINTS17, PeopleConfig
 
 
 def motion_set(fps: float = 24.0) -> MotionSet:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vipe_core.skeletons import JOINTS17
 from vipe_training.batch import Batch
 from vipe_training.features import FEATURES
+from vipe_training.kernels import likelihood_distance
 from vipe_training.losses import (
     contrastive_loss,
     expected_distance,
@@ -24,6 +25,7 @@ _JOINTS = len(JOINTS17)
 # Poses vary by about a tenth of the stature. Without this factor one optimiser step moves
 # the joints by more than that: the rate that suits the embedding would drown them.
 _JOINT_SCALE = 0.1
+_DISTANCES = {"likelihood": likelihood_distance, "expected": expected_distance}
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class VipeConfig:
     Attributes:
         width, blocks, expansion: of the trunk.
         embedding: size D.
+        distance: of two embeddings: ``likelihood`` or ``expected`` (ablation).
         same_pose: poses closer than this in the body frame (root mean square over
             joints, statures) are not each other's negatives.
         joints_weight: of the L1 error of the canonical joints.
@@ -44,6 +47,7 @@ class VipeConfig:
     blocks: int = 3
     expansion: float = 1.0
     embedding: int = 16
+    distance: str = "likelihood"
     same_pose: float = 0.015
     joints_weight: float = 20.0
     std_weight: float = 0.1
@@ -82,7 +86,7 @@ class Vipe(System):
         views = batch.features.shape[1]
         heads = self.batch_heads(batch.features)
         mean, std = (v.reshape(-1, views, v.shape[-1]) for v in heads.embedding())
-        distance = expected_distance(mean[:, 0], std[:, 0], mean[:, 1], std[:, 1])
+        distance = _DISTANCES[config.distance](mean[:, 0], std[:, 0], mean[:, 1], std[:, 1])
         same = alike(batch.joints, config.same_pose)
         match = contrastive_loss(distance, self.log_scale.exp(), same)
         joints, joint_std = heads.pose()
