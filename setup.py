@@ -72,7 +72,14 @@ setup(
             "matplotlib>=3.8",
             "rosbags>=0.11",
         ],
-        "train": ["torch>=2.4", "onnx>=1.16", "onnxruntime>=1.17", "safetensors", "PyYAML"],
+        "train": [
+            "torch>=2.4",
+            "onnx>=1.16",
+            "onnxruntime>=1.17",
+            "safetensors",
+            "PyYAML",
+            "tensorboardX",
+        ],
         "dev": ["pytest", "pytest-xdist", "ruff", "pyright"],
     },
     entry_points={

@@ -6,6 +6,7 @@ import copy
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from vipe_training.batch import BatchSource
 from vipe_training.models import System
@@ -26,10 +27,9 @@ class Average:
     @torch.no_grad()
     def update(self, system: nn.Module, step: int) -> None:
         """Move towards the weights of ``system`` after step number ``step``."""
-        live = dict(system.named_parameters())
-        share = 1 - min(self.decay, (1 + step) / (10 + step))
-        for name, weight in self.weights.items():
-            weight.lerp_(live[name], share)
+        move = get_ema_multi_avg_fn(min(self.decay, (1 + step) / (10 + step)))
+        live = list(system.parameters())  # in the order of named_parameters
+        move(tuple(self.weights.values()), tuple(live), step)
 
 
 @torch.no_grad()

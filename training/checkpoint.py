@@ -6,6 +6,7 @@ Files appear under their name only when they are complete.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,48 @@ from torch import Tensor
 from vipe_core.errors import VipeError
 from vipe_core.files import atomic
 from vipe_training.averaging import Average
+from vipe_training.config import build, differences
 from vipe_training.models import System
 
 
 @dataclass
 class State:
-    """Everything that a run changes."""
+    """Everything that a run changes.
+
+    Attributes:
+        step: steps done.
+        best: merit of the best validation, see :func:`vipe_training.validation.merit`.
+        stale: validations since then.
+        seconds, cpu_seconds: spent so far, of the wall clock and of all processes' cores.
+    """
 
     system: System
     average: Average
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     step: int = 0
-    best: float = -1.0
+    best: float = -math.inf
+    stale: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def counters(self) -> dict[str, float]:
+        """What is neither a tensor nor configuration."""
+        return {name: getattr(self, name) for name in _COUNTERS}
+
+    def check_finite(self) -> None:
+        """Raises VipeError when a weight is not finite: such a state must not be kept."""
+        tensors = (*self.system.state_dict().values(), *self.average.weights.values())
+        if not all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point()):
+            raise VipeError(f"weights are not finite after step {self.step}: lower optimizer.lr")
+
+
+# Settings that a resumed run may change.
+_FREE = (
+    *("name", "steps", "minutes", "patience", "validate_every", "log_every"),
+    *("threads", "device", "compile"),
+)
+_COUNTERS = ("step", "best", "stale", "seconds", "cpu_seconds")
 
 
 def save_state(state: State, config: dict[str, Any], path: Path) -> None:
@@ -41,13 +71,22 @@ def save_state(state: State, config: dict[str, Any], path: Path) -> None:
         tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in slots.items()}
     tensors["generator"] = state.generator.get_state()
     tensors["rng"] = torch.get_rng_state()
-    header = {"config": config, "step": state.step, "best": state.best}
-    _save(tensors, header, path)
+    _save(tensors, {"config": config, **state.counters()}, path)
 
 
-def restore(state: State, path: Path) -> None:
-    """Continue from :func:`save_state`; raises VipeError for a missing or foreign file."""
+def restore(state: State, config: Any, path: Path) -> None:
+    """Continue from :func:`save_state`.
+
+    Args:
+        state: of a run that has not begun; it is changed.
+        config: of the run that goes on. It may differ from the checkpoint's in what does
+            not decide what a step learns, such as the number of steps.
+
+    Raises:
+        VipeError: a missing or foreign file, or another configuration.
+    """
     tensors, header = _load(path)
+    _check_same(build(type(config), header["config"], str(path)), config, path)
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
@@ -66,25 +105,40 @@ def restore(state: State, path: Path) -> None:
     state.optimizer.load_state_dict({"state": slots, "param_groups": groups})
     state.generator.set_state(tensors["generator"])
     torch.set_rng_state(tensors["rng"])
-    state.step, state.best = header["step"], header["best"]
+    for name in _COUNTERS:  # a checkpoint of an earlier version has fewer
+        setattr(state, name, header.get(name, getattr(state, name)))
+
+
+def _check_same(then: Any, now: Any, path: Path) -> None:
+    changed = [line for line in differences(then, now) if line.partition(":")[0] not in _FREE]
+    if changed:
+        raise VipeError(
+            f"{path} is of another configuration ({'; '.join(changed)}): "
+            "resume with the settings it was started with, or train into another folder"
+        )
 
 
 def save_model(
-    model: System, config: dict[str, Any], step: int, scores: dict[str, float], path: Path
+    model: System, state: State, config: dict[str, Any], scores: dict[str, float], path: Path
 ) -> None:
-    """Write the weights of a model with the configuration that made them."""
-    _save(model.state_dict(), {"config": config, "step": step, "scores": scores}, path)
+    """Write the weights of a model with the configuration and the time that made them."""
+    cost = {"step": state.step, "seconds": state.seconds, "cpu_seconds": state.cpu_seconds}
+    _save(model.state_dict(), {"config": config, **cost, "scores": scores}, path)
 
 
 def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights and header (config, step, scores) of :func:`save_model`; raises VipeError."""
+    """Weights and header (config, step, cost, scores) of :func:`save_model`; raises VipeError."""
     return _load(path)
 
 
 def _save(tensors: dict[str, Tensor], header: dict[str, Any], path: Path) -> None:
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    with atomic(path) as part:
-        save_file(tensors, part, {"vipe": json.dumps(header)})
+    try:
+        with atomic(path) as part:
+            save_file(tensors, part, {"vipe": json.dumps(header)})
+    except SafetensorError as error:  # how the library passes on that the disk is full
+        reason = str(error).rpartition("I/O error: ")[2]
+        raise VipeError(f"cannot write {path}: {reason}") from None
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -56,6 +56,24 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def differences(then: Any, now: Any) -> list[str]:
+    """``section.key: then -> now`` of every setting in which two configurations differ."""
+    a, b = _flat(to_dict(then)), _flat(to_dict(now))
+    return [
+        f"{key}: {a.get(key, 'unset')} -> {b.get(key, 'unset')}"
+        for key in dict.fromkeys([*a, *b])
+        if a.get(key, "unset") != b.get(key, "unset")
+    ]
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    values = {}
+    for key, value in data.items():
+        nested = isinstance(value, dict)
+        values |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return values
+
+
 def _assign(data: dict[str, Any], word: str) -> None:
     key, equals, text = word.partition("=")
     if not equals:

@@ -13,13 +13,19 @@ processes, which DistributedDataParallel takes, is dL in both cases.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from vipe_core.errors import VipeError
+
+_slicing = False
 
 
 def world() -> int:
@@ -30,6 +36,77 @@ def world() -> int:
 def rank() -> int:
     """Number of this process; process 0 validates, writes and logs."""
     return dist.get_rank() if dist.is_initialized() else 0
+
+
+@contextmanager
+def processes() -> Iterator[None]:
+    """Join the processes that ``torchrun`` started; outside it nothing happens.
+
+    An error on one process ends all: the first to fail says it, the others end with
+    status 2 and without a word.
+
+    Raises:
+        VipeError: another process is gone.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank() % torch.cuda.device_count())
+    store, own_rank, size = next(rendezvous("env://"))
+    dist.init_process_group(store=store, rank=own_rank, world_size=size)
+    try:
+        yield
+    except Exception as error:
+        if not _first_to_fail(store):
+            raise SystemExit(2) from None
+        if _lost_a_process(error):
+            raise VipeError("a process of this run is gone: see what it said last") from error
+        raise
+    finally:
+        dist.destroy_process_group()
+
+
+def local_rank() -> int:
+    """Number of this process on its machine, hence of its GPU."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def find_device(name: str) -> str:
+    """The torch device of a setting, each process its own GPU.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+
+    Raises:
+        VipeError: the device is not here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and world() > 1:
+        name = f"cuda:{local_rank()}"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise VipeError(f"device {name!r} is not here ({reason}): take device=auto") from None
+    return name
+
+
+@contextmanager
+def slicing() -> Iterator[None]:
+    """While the network runs on a slice: its batch statistics and dropout are the batch's."""
+    global _slicing
+    _slicing = world() > 1
+    try:
+        yield
+    finally:
+        _slicing = False
+
+
+def is_slicing() -> bool:
+    """Whether the rows that a layer sees are a slice of the batch."""
+    return _slicing
 
 
 def own_slice(values: Tensor) -> Tensor:
@@ -56,6 +133,15 @@ def total(values: Tensor) -> Tensor:
     return values if world() == 1 else _Total.apply(values)
 
 
+def agree(value: float) -> float:
+    """The value of process 0, on every process."""
+    if world() == 1:
+        return value
+    shared = torch.tensor(value, dtype=torch.float64)
+    dist.broadcast(shared, 0)
+    return shared.item()
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -65,9 +151,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        gradient = gradients[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(gradient)
-        return own_slice(gradient)
+        return own_slice(_Total.forward(ctx, gradients[0]))
 
 
 class _Total(torch.autograd.Function):
@@ -80,3 +164,14 @@ class _Total(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         return _Total.forward(ctx, gradients[0])
+
+
+def _first_to_fail(store: Any) -> bool:
+    try:
+        return store.add("vipe/failed", 1) == 1
+    except RuntimeError:  # the process that kept the store is gone
+        return False
+
+
+def _lost_a_process(error: Exception) -> bool:
+    return isinstance(error, dist.DistError) or "gloo" in str(error).lower()

@@ -1,26 +1,28 @@
-"""The training loop: one for every system."""
+"""The training loop: one for every system, in one process or in several."""
 
 from __future__ import annotations
 
-import json
 import math
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from vipe_core.errors import VipeError
+from vipe_training import distributed
 from vipe_training.averaging import Average, averaged
 from vipe_training.batch import BatchConfig, BatchSource
 from vipe_training.checkpoint import State, restore, save_model, save_state
+from vipe_training.clock import Clock
 from vipe_training.config import build, to_dict
 from vipe_training.datasets import load_motion
+from vipe_training.logs import Bar, MetricLog
 from vipe_training.models import SYSTEMS, System
-from vipe_training.validation import Validation
+from vipe_training.optimizer import OptimizerConfig, learning_rate, make_optimizer
+from vipe_training.run_folder import BEST, LAST, prepare
+from vipe_training.synchronized import parallel
+from vipe_training.validation import Validation, merit
 
 
 @dataclass(frozen=True)
@@ -33,25 +35,17 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
-    """Optimiser. ``schedule`` is constant or cosine (to 1 %, after a short warm-up);
-    ``clip`` bounds the gradient's norm, 0 for none."""
-
-    name: str = "adamw"
-    lr: float = 0.001
-    schedule: str = "constant"
-    clip: float = 0.0
-    weight_decay: float = 0.0
-
-
-@dataclass(frozen=True)
 class RunConfig:
     """One training run. ``model`` holds the fields of the system's own config class.
 
     Attributes:
         ema: decay of the weight average that is evaluated and exported.
+        minutes: wall-clock limit, 0 for none. The schedule follows the share of the time or
+            of the steps, whichever is further.
+        patience: stop after this many validations without a better one, 0 for never.
         validation_poses: poses that a validation measures on, at most.
         bfloat16: run the networks under bfloat16 autocast.
+        compile: run them through ``torch.compile``, which pays on a GPU.
         threads: CPU threads, 0 for all.
         device: torch device, ``auto`` for a GPU where there is one.
     """
@@ -64,13 +58,21 @@ class RunConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: float = 0.999
     steps: int = 10000
+    minutes: float = 0.0
+    patience: int = 0
     seed: int = 0
     validate_every: int = 1000
     validation_poses: int = 600
     log_every: int = 50
     bfloat16: bool = False
+    compile: bool = False
     threads: int = 0
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "validate_every", "validation_poses", "log_every"):
+            if getattr(self, name) < 1:
+                raise VipeError(f"{name} is {getattr(self, name)}, expected at least 1")
 
 
 def make_system(config: RunConfig) -> System:
@@ -81,83 +83,162 @@ def make_system(config: RunConfig) -> System:
     return system(build(model_config, config.model, f"{config.name}: model"))
 
 
-def train(config: RunConfig, out: Path, resume: bool = False, progress: bool = True) -> Path:
-    """Train one system.
+def train(
+    config: RunConfig,
+    out: Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Train one system; under ``torchrun`` inside :func:`vipe_training.distributed.processes`.
 
     Args:
         config: the run.
-        out: folder for ``last.safetensors``, ``best.safetensors`` and ``metrics.jsonl``.
+        out: folder for ``last.safetensors``, ``best.safetensors``, ``metrics.jsonl`` and
+            TensorBoard's event files.
         resume: continue from ``last.safetensors``.
+        overwrite: remove the run that ``out`` holds.
         progress: show a bar.
 
     Returns:
-        path of the best checkpoint by validation Hit@1.
+        path of the checkpoint that was best in validation.
 
     Raises:
-        VipeError: bad configuration or data, or a loss that is not finite.
+        VipeError: bad configuration, data, device or folder, or a loss that is not finite.
     """
+    if distributed.rank() == 0:
+        prepare(out, resume, overwrite)
     if config.threads:
         torch.set_num_threads(config.threads)
-    device = _device(config.device)
+    device = distributed.find_device(config.device)
     torch.manual_seed(config.seed)
-    source = BatchSource(
-        load_motion(config.data.train, leave_out=config.data.leave_out), config.batch, device
-    )
-    validation = Validation(
-        config.data.validate, config.data.leave_out, config.seed, config.validation_poses
-    )
+    source = make_source(config, device)
+    state = new_state(config, device)
+    if resume:
+        restore(state, config, out / LAST)
+    run = _Run(config, state, source, out, progress)
+    try:
+        run.go()
+    finally:
+        run.close()
+    return out / BEST
+
+
+def make_source(config: RunConfig, device: str) -> BatchSource:
+    """The training batches; raises VipeError for bad data or fewer poses than a batch has."""
+    motion = load_motion(config.data.train, leave_out=config.data.leave_out)
+    poses = config.batch.poses
+    if not 2 <= poses <= len(motion):
+        raise VipeError(
+            f"batch.poses is {poses}, expected 2 to {len(motion)}: "
+            f"so many poses are in {', '.join(config.data.train)}"
+        )
+    return BatchSource(motion, config.batch, device)
+
+
+def new_state(config: RunConfig, device: str) -> State:
+    """The state of a run before its first step."""
     system = make_system(config).to(device)
     system.mixed_precision = config.bfloat16
-    state = State(
+    if config.compile:
+        system.compiled = torch.compile(system.heads)
+    return State(
         system,
         Average(system, config.ema),
         make_optimizer(system, config.optimizer),
         torch.Generator(device).manual_seed(config.seed),
     )
-    out.mkdir(parents=True, exist_ok=True)
-    if resume:
-        restore(state, out / "last.safetensors")
-    with (out / "metrics.jsonl").open("a" if resume else "w") as log:
-        _run(state, source, validation, config, out, log, progress)
-    return out / "best.safetensors"
 
 
-def _run(
-    state: State,
-    source: BatchSource,
-    validation: Validation,
-    config: RunConfig,
-    out: Path,
-    log: TextIO,
-    progress: bool,
-) -> None:
-    started, first = time.perf_counter(), state.step
-    bar = tqdm(range(first, config.steps), initial=first, total=config.steps, disable=not progress)
-    for step in bar:
-        metrics = _step(state, source, config)
-        last = step + 1 == config.steps
-        if last or (step + 1) % config.log_every == 0:
-            values = {name: float(value) for name, value in metrics.items()}
-            if not math.isfinite(values["loss"]):
-                raise VipeError(f"loss is {values['loss']} at step {step}: lower optimizer.lr")
-            bar.set_postfix(loss=f"{values['loss']:.3f}")
-            _write(log, step=step + 1, seconds=time.perf_counter() - started, **values)
-        if last or (step + 1) % config.validate_every == 0:
-            model = averaged(state.system, state.average, source, config.seed)
-            scores = validation.scores(model)
-            _write(log, step=step + 1, **scores)
-            if scores["val_hit1"] > state.best:
-                state.best = scores["val_hit1"]
-                save_model(model, to_dict(config), step + 1, scores, out / "best.safetensors")
-            save_state(state, to_dict(config), out / "last.safetensors")
+class _Run:
+    """The loop, and what happens in it now and then: a row, a validation, a checkpoint."""
+
+    def __init__(
+        self, config: RunConfig, state: State, source: BatchSource, out: Path, progress: bool
+    ) -> None:
+        self.config, self.state, self.source, self.out = config, state, source, out
+        self.network = parallel(state.system)
+        self.log = self.validation = None
+        if distributed.rank() == 0:
+            self.validation = Validation(
+                config.data.validate, config.data.leave_out, config.seed, config.validation_poses
+            )
+            self.log = MetricLog(out, state.step)
+        self.bar = Bar(config.steps, config.minutes, progress and self.log is not None)
+        self.clock = Clock(state)
+
+    def go(self) -> None:
+        config, state = self.config, self.state
+        position = self._position()
+        while position < config.steps and not (config.patience and state.stale >= config.patience):
+            metrics = train_step(state, self.network, self.source, config, position)
+            position = self._position()
+            self.bar.update(state.step, self.clock.seconds)
+            last = position >= config.steps
+            if last or state.step % config.log_every == 0:
+                self._log(metrics)
+            if last or state.step % config.validate_every == 0:
+                self._validate()
+
+    def close(self) -> None:
+        self.bar.close()
+        if self.log is not None:
+            self.log.close()
+
+    def _position(self) -> float:
+        """Steps done, or as many as the time that is used up stands for if those are more."""
+        if not self.config.minutes:
+            return self.state.step
+        used = distributed.agree(self.clock.seconds / (60 * self.config.minutes))
+        return max(self.state.step, used * self.config.steps)
+
+    def _log(self, metrics: dict[str, Tensor]) -> None:
+        values = {name: float(value) for name, value in metrics.items()}
+        if not math.isfinite(values["loss"]):
+            step = self.state.step - 1
+            raise VipeError(f"loss is {values['loss']} at step {step}: lower optimizer.lr")
+        self.clock.stamp(self.state)
+        self.bar.note(loss=values["loss"])
+        if self.log is not None:
+            times = {"seconds": self.state.seconds, "cpu_seconds": self.state.cpu_seconds}
+            self.log.write(self.state.step, **times, **values)
+
+    def _validate(self) -> None:
+        self.state.check_finite()
+        self.clock.stamp(self.state)
+        if self.validation is not None and self.log is not None:
+            self._score(self.validation, self.log)
+        self.state.stale = int(distributed.agree(self.state.stale))
+
+    def _score(self, validation: Validation, log: MetricLog) -> None:
+        state, config = self.state, to_dict(self.config)
+        model = averaged(state.system, state.average, self.source, self.config.seed)
+        scores = validation.scores(model)
+        log.write(state.step, **scores)
+        state.stale += 1
+        if merit(scores) > state.best:
+            state.best, state.stale = merit(scores), 0
+            save_model(model, state, config, scores, self.out / BEST)
+        save_state(state, config, self.out / LAST)
 
 
-def _step(state: State, source: BatchSource, config: RunConfig) -> dict[str, Tensor]:
+def train_step(
+    state: State, network: nn.Module, source: BatchSource, config: RunConfig, position: float
+) -> dict[str, Tensor]:
+    """Draw a batch and learn from it.
+
+    Args:
+        network: ``state.system``, or its wrapper for several processes.
+        position: steps done of ``config.steps``; a fraction where time sets the pace.
+
+    Returns:
+        the loss and the system's metrics, not yet known to be finite.
+    """
     state.system.train()
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(config.optimizer, state.step, config.steps)
+        group["lr"] = learning_rate(config.optimizer, position, config.steps)
     batch = source.draw(state.generator)
-    loss, metrics = state.system(batch, state.step / config.steps, state.generator)
+    loss, metrics = network(batch, position / config.steps, state.generator)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if config.optimizer.clip:
@@ -166,38 +247,3 @@ def _step(state: State, source: BatchSource, config: RunConfig) -> dict[str, Ten
     state.average.update(state.system, state.step)
     state.step += 1
     return {"loss": loss.detach(), **metrics}
-
-
-def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
-    """The rate at a step: constant, or 2 % linear warm-up and a cosine down to 1 %."""
-    if config.schedule == "constant":
-        return config.lr
-    if config.schedule != "cosine":
-        raise VipeError(f"unknown schedule {config.schedule!r}; known: constant, cosine")
-    warm = max(1, round(0.02 * steps))
-    if step < warm:
-        return config.lr * (step + 1) / warm
-    share = (step - warm) / max(1, steps - warm)
-    return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
-
-
-def make_optimizer(system: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """AdamW or Adagrad; raises VipeError for another name."""
-    parameters = [p for p in system.parameters() if p.requires_grad]
-    if config.name == "adamw":
-        return torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
-    if config.name == "adagrad":
-        # 0.1 is TensorFlow's initial accumulator, which the published rate goes with.
-        return torch.optim.Adagrad(parameters, config.lr, initial_accumulator_value=0.1)
-    raise VipeError(f"unknown optimizer {config.name!r}; known: adamw, adagrad")
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _write(log: TextIO, **values: float) -> None:
-    log.write(json.dumps({k: round(v, 5) for k, v in values.items()}) + "\n")
-    log.flush()

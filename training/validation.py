@@ -64,6 +64,12 @@ class Validation:
         return evaluate_lifting(lift, self.joints)["mpjpe"]
 
 
+def merit(scores: dict[str, float]) -> float:
+    """What chooses the best checkpoint, more is better: Hit@1, or, of a system that only
+    lifts, the error's negative."""
+    return scores["val_hit1"] if "val_hit1" in scores else -scores["val_mm"]
+
+
 @torch.no_grad()
 def infer(model: System, points: np.ndarray, visibility: np.ndarray) -> Heads:
     """Heads on the CPU for points (N, 13, 2) and visibility (N, 13)."""

@@ -51,11 +51,14 @@ class System(nn.Module):
     Attributes:
         task: ``embedding``, ``pose`` or ``embedding+pose``.
         frames: T, length of the input window; the heads describe its middle frame.
+        mixed_precision: run the networks under bfloat16 autocast.
+        compiled: a faster :meth:`heads` for training, from ``torch.compile``.
     """
 
     task: str
     frames: int = 1
     mixed_precision = False
+    compiled: Callable[[Tensor], Heads] | None = None
 
     def low_precision(self) -> torch.autocast:
         """Context for the matrix products. Losses stay outside: a distance is a small
@@ -84,8 +87,8 @@ class System(nn.Module):
             heads with B x V rows: pose 0 view 0, pose 0 view 1, pose 1 view 0, ...
         """
         own = distributed.own_slice(features).flatten(0, 1)
-        with self.low_precision():
-            heads = self.heads(own)
+        with self.low_precision(), distributed.slicing():
+            heads = (self.compiled or self.heads)(own)
         return heads.map(Tensor.float).map(distributed.gather)
 
     def forward(

@@ -1,0 +1,36 @@
+"""The folder of a run: what a new run may replace, and what a resumed one must agree with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vipe_core.errors import VipeError
+from vipe_core.files import check_writable
+from vipe_training.logs import EVENTS, METRICS
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+
+
+def prepare(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Make the folder of a run ready, before anything slow.
+
+    Args:
+        folder: made when it is not there.
+        resume: it must hold a run to continue.
+        overwrite: a run that it holds is removed.
+
+    Raises:
+        VipeError: the folder cannot be written, or holds a run and neither was said, or
+            holds none to resume.
+    """
+    check_writable(folder / METRICS)
+    if resume:
+        if not (folder / LAST).is_file():
+            raise VipeError(f"no checkpoint {folder / LAST} to resume from")
+        return
+    if any((folder / name).exists() for name in (LAST, BEST)) and not overwrite:
+        raise VipeError(
+            f"{folder} holds a run: --resume continues it, --overwrite removes it first"
+        )
+    for path in (folder / METRICS, folder / LAST, folder / BEST, *folder.glob(EVENTS)):
+        path.unlink(missing_ok=True)
