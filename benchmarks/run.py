@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from vipe_core import files, model_file, runtime, skeletons
-from vipe_core.embedding import pairwise_match_probability
+from vipe_core.embedding import likelihood_distance, pairwise_likelihood_distance
 from vipe_core.errors import VipeError
 from vipe_core.search import nearest
 
@@ -124,8 +124,8 @@ def search() -> Iterator[Row]:
         return [naive(index, (mean, variance)) for mean, variance in zip(*query, strict=True)]
 
     def matrix() -> np.ndarray:
-        probability = pairwise_match_probability(*query, *index, A, B)
-        return np.argpartition(-probability, K, axis=1)[:, :K]
+        distance = pairwise_likelihood_distance(*query, *index)
+        return np.argpartition(distance, K, axis=1)[:, :K]
 
     def ours() -> tuple[np.ndarray, np.ndarray]:
         return nearest(*index, *query, A, B, K)
@@ -137,9 +137,7 @@ def search() -> Iterator[Row]:
 
 def naive(index: tuple[np.ndarray, np.ndarray], query: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """The K nearest rows of one query, written as the formula reads."""
-    squared = ((index[0] - query[0]) ** 2).sum(1) + query[1].sum() + index[1].sum(1)
-    probability = 0.05 + 0.9 / (1 + np.exp(A * np.sqrt(squared) - B))
-    return np.argsort(-probability)[:K]
+    return np.argsort(likelihood_distance(*query, *index))[:K]
 
 
 def embeddings(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vipe_core.alignment import StreamAligner
-from vipe_core.embedding import expected_distance
+from vipe_core.embedding import pairwise_likelihood_distance
 from vipe_core.errors import VipeError
 from vipe_core.examples import Gallery, Track
 
@@ -73,9 +73,9 @@ class Comparison:
         return ended[:, self._index].reshape(-1, self._index.shape[1])
 
     def frame_cost(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """(N, all frames of all examples) expected distance of N frames, in units of the
+        """(N, all frames of all examples) likelihood distance of N frames, in units of the
         distance at which a match has even odds."""
-        return expected_distance(mean, variance, self._mean, self._variance) / self._unit
+        return pairwise_likelihood_distance(mean, variance, self._mean, self._variance) / self._unit
 
     def best(self, found: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Per example the better of itself and mirrored: costs (E,) and starts (E,)."""

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from vipe_core.embedding import (
-    expected_distance,
-    expected_match_probability,
+    likelihood_distance,
+    likelihood_match_probability,
     match_probability,
-    pairwise_match_probability,
+    pairwise_likelihood_distance,
 )
 
 A, B = 1.3, 0.7
@@ -37,26 +37,44 @@ def test_sampled_probability_against_a_loop_over_sample_pairs():
     assert result[0] == pytest.approx(naive, abs=1e-12)
 
 
-def test_without_variance_the_three_forms_agree():
+def test_without_variance_both_forms_agree():
     (mean_a, _), (mean_b, _) = gaussians(6, 0), gaussians(6, 1)
     zero = np.zeros_like(mean_a)
     sampled = match_probability(mean_a, zero, mean_b, zero, A, B)
-    expected = expected_match_probability(mean_a, zero, mean_b, zero, A, B)
-    pairs = pairwise_match_probability(mean_a, zero, mean_b, zero, A, B)
+    closed = likelihood_match_probability(mean_a, zero, mean_b, zero, A, B)
     naive = [squeezed(math.dist(x, y)) for x, y in zip(mean_a, mean_b, strict=True)]
     np.testing.assert_allclose(sampled, naive)
-    np.testing.assert_allclose(expected, naive)
-    np.testing.assert_allclose(pairs.diagonal(), naive)
+    np.testing.assert_allclose(closed, naive)
 
 
-def test_expected_distance_is_what_samples_converge_to():
-    (mean_a, var_a), (mean_b, var_b) = gaussians(3, 2), gaussians(4, 3)
+def test_likelihood_distance_is_what_samples_converge_to():
+    (mean_a, var_a), (mean_b, var_b) = (
+        (mean[:, :2], 3 * var[:, :2]) for mean, var in (gaussians(3, 2), gaussians(4, 3))
+    )
     rng = np.random.default_rng(0)
-    z_a = mean_a[:, None] + np.sqrt(var_a)[:, None] * rng.standard_normal((3, 20000, 16))
-    z_b = mean_b[:, None] + np.sqrt(var_b)[:, None] * rng.standard_normal((4, 20000, 16))
-    squared = ((z_a[:, None] - z_b[None]) ** 2).sum(-1).mean(-1)
-    distance = expected_distance(mean_a, var_a, mean_b, var_b)
-    np.testing.assert_allclose(distance**2, squared, rtol=0.01)
+    z_a = mean_a[:, None] + np.sqrt(var_a)[:, None] * rng.standard_normal((3, 100_000, 2))
+    z_b = mean_b[:, None] + np.sqrt(var_b)[:, None] * rng.standard_normal((4, 100_000, 2))
+    squared = ((z_a[:, None] - z_b[None]) ** 2).sum(-1)
+    expected = -2 * np.log(np.exp(-squared / 2).mean(-1))
+    distance = pairwise_likelihood_distance(mean_a, var_a, mean_b, var_b)
+    np.testing.assert_allclose(distance**2, expected, rtol=0.02)
+
+
+def test_pairs_are_the_element_wise_form_in_any_block():
+    (mean_a, var_a), (mean_b, var_b) = gaussians(20, 0), gaussians(1000, 1)
+    pairs = pairwise_likelihood_distance(mean_a, var_a, mean_b, var_b)
+    expected = likelihood_distance(mean_a[:, None], var_a[:, None], mean_b, var_b)
+    np.testing.assert_array_equal(pairs, expected)
+    assert pairwise_likelihood_distance(mean_a[:0], var_a[:0], mean_b, var_b).shape == (0, 1000)
+
+
+def test_an_open_dimension_hardly_counts():
+    a, b = np.zeros(2), np.array([0.0, 3.0])
+    sure, open_ = np.zeros(2), np.array([0.0, 100.0])
+    assert likelihood_distance(a, sure, b, sure) == pytest.approx(3)
+    near, far = (likelihood_distance(a, open_, m, sure) for m in (a, b))
+    assert far - near < 0.03
+    assert near > 2  # not knowing costs: log(101) in the square
 
 
 def test_probability_stays_in_its_range_and_falls_with_distance():
@@ -71,7 +89,7 @@ def test_probability_stays_in_its_range_and_falls_with_distance():
 
 def test_more_variance_means_less_certainty():
     mean = np.zeros((1, 16))
-    p = [expected_match_probability(mean, mean + v, mean, mean, A, B)[0] for v in (0, 0.1, 1)]
+    p = [likelihood_match_probability(mean, mean + v, mean, mean, A, B)[0] for v in (0, 0.1, 1)]
     assert p[0] > p[1] > p[2]
 
 
@@ -87,6 +105,6 @@ def test_dtype_is_kept_and_float32_does_not_cancel():
     mean = np.full((2, 16), 1000.0, np.float32)
     mean[1, 0] += 0.01
     zero = np.zeros_like(mean)
-    distance = expected_distance(mean, zero, mean, zero)
+    distance = pairwise_likelihood_distance(mean, zero, mean, zero)
     assert distance.dtype == np.float32
     assert distance[0, 1] == pytest.approx(0.01, rel=0.02)

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 
-from vipe_core.embedding import expected_distance
+from vipe_core.embedding import pairwise_likelihood_distance
 from vipe_core.geometry import mpjpe, normalize_2d
 from vipe_core.geometry.procrustes import procrustes
 from vipe_core.skeletons import BODY13
@@ -51,7 +51,7 @@ def hit_at_k(
     depth = min(max(protocol.TOP), matches.shape[1])
     scores = []
     for q, i in permutations(range(len(queries)), 2):
-        distance = expected_distance(*queries[q], *index[i])
+        distance = pairwise_likelihood_distance(*queries[q], *index[i])
         scores.append(protocol.hits(_nearest(distance, depth), matches).mean(axis=0))
     return 100 * np.mean(scores, axis=0)
 
