@@ -20,7 +20,7 @@ from vipe_core.skeletons import BODY13
 from vipe_training import checkpoint
 from vipe_training.calibration import fit_sigmoid
 from vipe_training.config import build
-from vipe_training.features import encode_input, mirror_features
+from vipe_training.features import FEATURES, encode_input, mirror_features
 from vipe_training.models import System
 from vipe_training.train import RunConfig, make_system
 
@@ -40,26 +40,35 @@ class Graph(nn.Module):
         self.system = system
 
     def forward(self, keypoints: Tensor, visibility: Tensor) -> tuple[Tensor, ...]:
-        features = encode_input(keypoints, visibility)  # (N, 39)
+        joints = len(BODY13)
+        features = encode_input(keypoints.reshape(-1, joints, 2), visibility.reshape(-1, joints))
+        if "embedding" not in self.system.task:
+            return self.system.heads(self._windows(features)).pose()
         # A person and the mirrored twin lie in neighbouring rows of one pass.
-        both = torch.stack([features, mirror_features(features)], 1).flatten(0, 1)  # (2N, 39)
-        heads = self.system.heads(both)
-
-        def own(value: Tensor) -> Tensor:
-            return value.reshape(-1, 2, *value.shape[1:])[:, 0]
-
-        def twin(value: Tensor) -> Tensor:
-            return value.reshape(-1, 2, *value.shape[1:])[:, 1]
-
-        variance = heads.std * heads.std
-        outputs = (own(heads.mean), own(variance), twin(heads.mean), twin(variance))
+        own, twin = (self._windows(f) for f in (features, mirror_features(features)))
+        heads = self.system.heads(torch.stack([own, twin], 1).flatten(0, 1))  # 2N rows
+        mean, std = (_pairs(v) for v in heads.embedding())  # (N, 2, D)
+        variance = std * std
+        outputs = (mean[:, 0], variance[:, 0], mean[:, 1], variance[:, 1])
         if heads.joints is None:
             return outputs
-        joints, joint_std = heads.pose()
-        return *outputs, own(joints), own(joint_std)
+        return *outputs, *(_pairs(v)[:, 0] for v in heads.pose())
+
+    def _windows(self, features: Tensor) -> Tensor:
+        """(N, T, 39) for a system that takes windows; (N, 39) as it is for the others."""
+        frames = self.system.frames
+        return features if frames == 1 else features.reshape(-1, frames, FEATURES)
 
 
-OUTPUTS = ("mean", "variance", "mirror_mean", "mirror_variance", "joints", "std")
+def _pairs(value: Tensor) -> Tensor:
+    return value.reshape(-1, 2, *value.shape[1:])
+
+
+def output_names(system: System) -> tuple[str, ...]:
+    """Outputs of the graph of a system, in order."""
+    embedding = ("mean", "variance", "mirror_mean", "mirror_variance")
+    names = embedding if "embedding" in system.task else ()
+    return (*names, "joints", "std") if "pose" in system.task else names
 
 
 @dataclass(frozen=True)
@@ -95,13 +104,15 @@ def export(trained: Trained, out: Path, version: str, metrics: dict[str, float])
     """
     system, config = trained.system, trained.config
     data = to_onnx(system)
-    a, b = system.sigmoid() or fit_sigmoid(system, config.data.validate, config.seed)
+    a, b = _sigmoid(trained)
     metadata = ModelMetadata(
         name=config.name,
         version=version,
         task=system.task,
         skeleton_2d=BODY13.name,
         skeleton_3d="joints17" if "pose" in system.task else None,
+        frames=system.frames,
+        frame_step=config.batch.frame_step if system.frames > 1 else 0.0,
         embedding_size=system.embedding_size,
         sigmoid_a=a,
         sigmoid_b=b,
@@ -121,17 +132,28 @@ def export(trained: Trained, out: Path, version: str, metrics: dict[str, float])
     return out
 
 
+def _sigmoid(trained: Trained) -> tuple[float, float]:
+    """Slope and offset: learned, else fitted; 1 and 0 where there is no embedding."""
+    system, config = trained.system, trained.config
+    if "embedding" not in system.task:
+        return 1.0, 0.0
+    if learned := system.sigmoid():
+        return learned
+    return fit_sigmoid(system, config.data.validate, config.seed, config.batch.frame_step)
+
+
 def to_onnx(system: System) -> bytes:
     """The ONNX graph of a system, opset 17, dynamic batch, weights inside."""
-    names = OUTPUTS if "pose" in system.task else OUTPUTS[:4]
-    points = torch.rand(3, len(BODY13), 2) * 100
+    names = output_names(system)
+    shape = (3, *([system.frames] if system.frames > 1 else []), len(BODY13))
+    points = torch.rand(*shape, 2) * 100
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The tracing exporter is deprecated, but the new one needs onnxscript and writes a
         # fixed batch here; what it warns of is checked by the parity test instead.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             Graph(system).eval(),  # the exporter would else leave the system in training mode
-            (points, torch.ones(3, len(BODY13))),
+            (points, torch.ones(shape)),
             str(Path(folder) / "graph.onnx"),
             dynamo=False,
             opset_version=OPSET,
@@ -145,7 +167,7 @@ def to_onnx(system: System) -> bytes:
 def parity(system: System, path: Path, count: int = 10_000) -> float:
     """Largest difference between the model file and torch, on hard inputs; relative where
     a value exceeds 1."""
-    points, visibility = hard_inputs(count)
+    points, visibility = hard_inputs(count, frames=system.frames)
     estimates = runtime.load(path)(points, visibility)
     with torch.no_grad():
         outputs = Graph(system).eval()(torch.from_numpy(points), torch.from_numpy(visibility))
@@ -153,13 +175,18 @@ def parity(system: System, path: Path, count: int = 10_000) -> float:
         (
             np.abs(getattr(estimates, name) - output.numpy()) / output.abs().clamp_min(1).numpy()
         ).max()
-        for name, output in zip(OUTPUTS, outputs, strict=False)
+        for name, output in zip(output_names(system), outputs, strict=True)
     ]
     return float(np.max(differences))
 
 
-def hard_inputs(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints (N, 13, 2) and visibility (N, 13), float32: usual, and as bad as they come."""
+def hard_inputs(count: int, seed: int = 0, frames: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints (N, [T,] 13, 2) and visibility (N, [T,] 13), float32: usual, and as bad as
+    they come; the frames of a window are bad in their own ways."""
+    if frames > 1:
+        points, visibility = hard_inputs(count * frames, seed)
+        lead = (count, frames)
+        return points.reshape(*lead, *points.shape[1:]), visibility.reshape(*lead, -1)
     rng = np.random.default_rng(seed)
     points = rng.normal(0, 60, (count, len(BODY13), 2)) + rng.uniform(0, 2000, (count, 1, 2))
     kind = rng.integers(0, 10, count)

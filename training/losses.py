@@ -33,6 +33,34 @@ def sample_distance(z_a: Tensor, z_b: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return -squeezed_sigmoid(b - a * distance).mean((1, 2)).log()
 
 
+def pairwise_sample_distance(
+    z_a: Tensor, z_b: Tensor, a: Tensor, b: Tensor, rows: int = 32
+) -> Tensor:
+    """:func:`sample_distance` (N, M) of every pair; no gradient, bounded memory.
+
+    Args:
+        z_a, z_b: (N, K, D) and (M, K, D) samples.
+        a, b: slope and offset.
+        rows: anchors at a time; a block holds rows x K x M x K distances.
+    """
+    samples = z_a.shape[1]
+    flat = z_b.flatten(0, 1)  # (M K, D)
+    out = []
+    with torch.no_grad():
+        for block in z_a.split(rows):
+            gap = torch.cdist(block.flatten(0, 1), flat).clamp_min(1e-5)
+            p = squeezed_sigmoid(b - a * gap)
+            p = p.reshape(len(block), samples, len(z_b), samples).mean((1, 3))
+            out.append(-p.log())
+    return torch.cat(out)
+
+
+def squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Squared Euclidean distance (N,) of pairs of points (N, D)."""
+    gap = a - b
+    return (gap * gap).sum(-1)
+
+
 def ratio_triplet_loss(
     positive: Tensor, negative: Tensor, valid: Tensor, margin: float = math.log(2)
 ) -> tuple[Tensor, Tensor]:
