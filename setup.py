@@ -16,7 +16,7 @@ NAME = "vipe"
 NODES = ("keypoints_node", "vipe_node", "action_node", "video_node", "all_in_one")
 VERBS = {
     "vipe_core": ("embed", "lift", "search", "doctor", "fetch"),
-    "vipe_training": ("train", "evaluate", "export"),
+    "vipe_training": ("data", "train", "evaluate", "export", "generate"),
 }
 
 
@@ -80,6 +80,7 @@ setup(
             "PyYAML",
             "tensorboardX",
         ],
+        "data": ["cdflib>=1.3", "h5py>=3.10"],
         "dev": ["pytest", "pytest-xdist", "ruff", "pyright"],
     },
     entry_points={

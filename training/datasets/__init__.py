@@ -5,7 +5,9 @@ from vipe_training.datasets.motion import (
     MotionSet,
     canonical,
     data_root,
+    join,
     load_motion,
 )
+from vipe_training.datasets.windows import windows
 
-__all__ = ["Detections", "MotionSet", "canonical", "data_root", "load_motion"]
+__all__ = ["Detections", "MotionSet", "canonical", "data_root", "join", "load_motion", "windows"]

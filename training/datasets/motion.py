@@ -16,8 +16,9 @@ import numpy as np
 
 from vipe_core import skeletons
 from vipe_core.errors import VipeError
-from vipe_core.files import read_npz
 from vipe_core.geometry import body_frame, stature
+from vipe_training.datasets import motion_file
+from vipe_training.datasets.cache import open_cache
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Detections:
 class MotionSet:
     """Poses of one or more motion files or caches, without the frames marked bad.
 
-    Arrays may be read-only memory maps.
+    Arrays may be memory maps; nothing that is done to them reaches the file.
 
     Attributes:
         joints: (N, 17, 3) float32 metres, joints17, pelvis at the origin, y up.
@@ -104,15 +105,16 @@ def data_root() -> Path:
 def load_motion(
     names: Sequence[str], root: Path | None = None, leave_out: Sequence[str] = ()
 ) -> MotionSet:
-    """Read motion files.
+    """Read motion files and caches. A single cache with nobody left out stays on the disk.
 
     Args:
-        names: paths relative to ``root``, such as ``mocap/cmu_mocap_train.npz``.
+        names: paths relative to ``root``: a motion file such as ``mocap/cmu_mocap_train.npz``,
+            or a cache that ``vipe data prepare`` made.
         root: data folder; None for :func:`data_root`.
         leave_out: subjects to leave out.
 
     Raises:
-        VipeError: a missing or malformed file, or nothing left.
+        VipeError: a missing or malformed file, or fewer than two poses left.
     """
     root = data_root() if root is None else root
     sets = []
@@ -122,13 +124,13 @@ def load_motion(
         sets.append(found.select(~drop) if drop.any() else found)
     if not sum(map(len, sets)):
         raise VipeError(f"no usable frame in {', '.join(names) or 'an empty list of files'}")
-    motion = _join([found for found in sets if len(found)])
+    motion = join([found for found in sets if len(found)])
     if len(motion) == 1:
         raise VipeError(f"one usable frame in {', '.join(names)}: telling poses apart needs two")
     return motion
 
 
-def _join(sets: list[MotionSet]) -> MotionSet:
+def join(sets: list[MotionSet]) -> MotionSet:
     """One set after the other; clips get new numbers. A single set stays as it is."""
     if len(sets) == 1:
         return sets[0]
@@ -172,30 +174,25 @@ def _join_detections(sets: list[MotionSet]) -> Detections | None:
 
 
 def _read(path: Path) -> MotionSet:
+    if path.is_dir():
+        return _read_cache(path)
     if not path.is_file():
-        raise VipeError(f"no motion file {path}: docs/training.md says how to get it")
-    data = read_npz(path, "motion file")
-    if lacking := sorted({"pose", "clip_start", "subject", "frame_ok"} - set(data)):
-        raise VipeError(f"motion file {path} has no {', '.join(lacking)}")
-    pose = data["pose"].astype(np.float32)
-    starts, subject, ok = data["clip_start"], data["subject"], data["frame_ok"]
-    if pose.ndim != 3 or pose.shape[1:] != (len(skeletons.JOINTS17), 3) or len(pose) == 0:
-        raise VipeError(f"{path}: pose has shape {pose.shape}, expected (N, 17, 3)")
-    fps = _clip_fps(path, data.get("fps"), len(subject))
-    clip = np.searchsorted(starts, np.arange(len(pose)), side="right") - 1
-    # One file's clip table ends a frame early; what lies behind it belongs to nobody.
-    ok = ok & (clip < len(subject)) & np.isfinite(pose).all(axis=(1, 2))
-    if not ok.any():
-        raise VipeError(f"{path}: not one usable frame")
-    clip = clip[ok]
-    frame = np.flatnonzero(ok) - starts[clip]
-    return MotionSet(pose[ok], subject[clip], clip, fps[clip], frame)
+        raise VipeError(f"no motion file {path}: docs/data.md says how to get or make one")
+    joints, subject, clip, fps, frame = motion_file.read(path)
+    return MotionSet(joints, subject, clip, fps, frame)
 
 
-def _clip_fps(path: Path, fps: np.ndarray | None, clips: int) -> np.ndarray:
-    """(C,) float32 frames per second; NaN for a file that does not say."""
-    if fps is None:
-        return np.full(clips, np.nan, np.float32)
-    if fps.shape != (clips,) or fps.dtype.kind not in "fiu" or not (fps > 0).all():
-        raise VipeError(f"{path}: fps needs one positive number for each of {clips} clips")
-    return fps.astype(np.float32)
+def _read_cache(path: Path) -> MotionSet:
+    cache = open_cache(path)
+    if cache.index["kind"] != "motion":
+        raise VipeError(f"cache {path}: holds 2D keypoints only, motion is needed")
+    arrays, cameras = cache.arrays, tuple(cache.index["cameras"])
+    return MotionSet(
+        joints=arrays["joints"],
+        subject=cache.texts("subject"),
+        clip=arrays["clip"],
+        fps=arrays["fps"],
+        frame=arrays["frame"],
+        detections=Detections(arrays["points"], arrays["visibility"], cameras) if cameras else None,
+        body=(arrays["canonical"], arrays["rotation"]),
+    )

@@ -1,0 +1,1 @@
+"""One reader per data set, for the format in which its owners give it out."""
