@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vipe_core.errors import VipeError
-from vipe_training.datasets import MotionSet
+from vipe_training.datasets import MotionSet, windows
 from vipe_training.features import encode_input
 from vipe_training.people import PeopleConfig, bone_lengths, draw_landmarks, draw_people
 from vipe_training.views import ViewConfig, draw_views
@@ -103,37 +102,6 @@ class BatchSource:
         if config.frames > 1:
             return Batch(*batch)
         return Batch(*(v[:, 0] if v is joints else v[:, :, 0] for v in batch))
-
-
-def windows(motion: MotionSet, frames: int, step: float) -> np.ndarray:
-    """Rows (W, T) of every window of a motion set, in time order.
-
-    Args:
-        motion: N poses; the frames that it leaves out of a clip stay gaps.
-        frames: T, odd.
-        step: seconds from frame to frame; rounded to the clip's own frames.
-
-    Raises:
-        VipeError: T is even, or no clip is long enough.
-    """
-    if frames % 2 == 0:
-        raise VipeError(f"batch.frames is {frames}: a window has a middle frame, so it must be odd")
-    if frames == 1:
-        return np.arange(len(motion))[:, None]
-    if not np.isfinite(motion.fps).all():
-        raise VipeError("windows of frames need the frame rate of every motion file (fps)")
-    stride = np.maximum(1, np.rint(step * motion.fps)).astype(int)  # (N,)
-    offset = stride[:, None] * (np.arange(frames) - frames // 2)  # (N, T)
-    # Rows are sorted by clip and frame, so one sorted search finds a frame again. The
-    # margin keeps a window that leaves its clip from landing in a neighbouring one.
-    margin = int(offset.max())
-    key = motion.clip.astype(np.int64) * (int(motion.frame.max()) + 1 + 2 * margin) + motion.frame
-    wanted = key[:, None] + offset
-    rows = np.searchsorted(key, wanted).clip(max=len(key) - 1)
-    whole = (key[rows] == wanted).all(axis=1)
-    if not whole.any():
-        raise VipeError(f"no clip is long enough for {frames} frames {step} s apart")
-    return rows[whole]
 
 
 def view_features(points: Tensor, visible: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vipe_core.skeletons import BODY13
+from vipe_training.cliques import draw_structured
 
 LIMB_POINTS = BODY13.indices(
     *(f"{s}_{j}" for s in ("left", "right") for j in ("elbow", "wrist", "knee", "ankle"))
@@ -27,6 +28,8 @@ class OcclusionConfig:
     Attributes:
         independent: share of views in which each limb point is hidden with ``q``.
         q: see above; 0.2 in Pr-VIPE.
+        structured: share of views whose points are hidden as people's are in pictures.
+        table: visibility table of the structured kind; "" for the shipped one.
         limbs: share of views in which whole arms and legs are hidden.
         crop: share of views that end at the waist: no hips, no legs.
         nose: share of views in which the nose is hidden, in any view.
@@ -35,6 +38,8 @@ class OcclusionConfig:
 
     independent: float = 0.0
     q: float = 0.2
+    structured: float = 0.0
+    table: str = ""
     limbs: float = 0.0
     crop: float = 0.0
     nose: float = 0.0
@@ -55,6 +60,9 @@ def draw_visible(
     if config.independent:
         hide = happens(config.q, len(LIMB_POINTS)) & happens(config.independent, 1)
         visible[..., LIMB_POINTS] &= ~hide
+    if config.structured:
+        shown = draw_structured(batch * views, config.table, generator)
+        visible &= shown.reshape(visible.shape) | ~happens(config.structured, 1)
     if config.limbs:
         # On average one and a half of four limbs, whole.
         some = happens(config.limbs, 1)

@@ -160,8 +160,13 @@ class _Run:
         self.network = parallel(state.system)
         self.log = self.validation = None
         if distributed.rank() == 0:
+            batch = config.batch
             self.validation = Validation(
-                config.data.validate, config.data.leave_out, config.seed, config.validation_poses
+                config.data,
+                config.seed,
+                config.validation_poses,
+                state.system.frames,
+                batch.frame_step,
             )
             self.log = MetricLog(out, state.step)
         self.bar = Bar(config.steps, config.minutes, progress and self.log is not None)

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vipe_training.datasets import load_motion
+from vipe_training.datasets import join, load_motion
 from vipe_training.evaluate import protocol
 from vipe_training.evaluate.lifting import evaluate_lifting
 from vipe_training.evaluate.retrieval import hit_at_k
 from vipe_training.features import encode_input
 from vipe_training.models import Heads, System
 
-_NATIVE = "mocap/cmu_mocap_native.npz"
+if TYPE_CHECKING:
+    from vipe_training.train import DataConfig
 
 
 class Validation:
     """Hit@1 and lifting error through eight noisy novel cameras.
 
+    The people are those of the validation files and those whom training leaves out.
+
     Args:
-        names: validation motion files.
-        left_out: subjects whom training leaves out of the training files; those of them
-            who have their own bones join the validation.
+        data: which files, and whom training leaves out.
         seed: of the pose selection and of the cameras.
         poses: how many to measure on; fewer where there are not that many different ones.
+        frames, step: windows for a system that takes them.
+
+    Raises:
+        VipeError: unreadable files, or no usable pose.
     """
 
     def __init__(
-        self, names: Sequence[str], left_out: Sequence[str], seed: int, poses: int = 600
+        self, data: DataConfig, seed: int, poses: int = 600, frames: int = 1, step: float = 0.08
     ) -> None:
-        joints = load_motion(names).joints
-        if left_out:
-            people = load_motion([_NATIVE])
-            joints = np.concatenate([joints, people.joints[np.isin(people.subject, left_out)]])
-        self.joints = joints[protocol.select_poses(joints, poses, seed)]
+        motion = load_motion(data.validate)
+        if data.leave_out:
+            people = load_motion(data.train)
+            left_out = people.select(np.isin(people.subject, data.leave_out))
+            motion = join([motion, left_out])
+        self.joints = protocol.choose(motion, poses, seed, frames, step)
         self.matches = protocol.match_matrix(self.joints)
         self.points = protocol.render(self.joints, protocol.novel8(seed + 1), 0.02, seed)
 
@@ -52,7 +58,7 @@ class Validation:
     def _hit1(self, model: System) -> float:
         coded = []
         for view in self.points:
-            mean, std = infer(model, view, np.ones(view.shape[:2])).embedding()
+            mean, std = infer(model, view, np.ones(view.shape[:-1])).embedding()
             coded.append((mean.numpy(), std.numpy() ** 2))
         return float(hit_at_k(coded, coded, self.matches)[0])
 
@@ -72,9 +78,11 @@ def merit(scores: dict[str, float]) -> float:
 
 @torch.no_grad()
 def infer(model: System, points: np.ndarray, visibility: np.ndarray) -> Heads:
-    """Heads on the CPU for points (N, 13, 2) and visibility (N, 13)."""
+    """Heads on the CPU for points (N, [T,] 13, 2) and visibility (N, [T,] 13)."""
     device = next(model.parameters()).device
+    lead = points.shape[:-2]
     features = encode_input(
-        torch.as_tensor(points, dtype=torch.float32), torch.as_tensor(visibility)
+        torch.as_tensor(points, dtype=torch.float32).reshape(-1, *points.shape[-2:]),
+        torch.as_tensor(visibility).reshape(-1, visibility.shape[-1]),
     )
-    return model.heads(features.to(device)).map(Tensor.cpu)
+    return model.heads(features.reshape(*lead, -1).to(device)).map(Tensor.cpu)

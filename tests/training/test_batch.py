@@ -8,8 +8,8 @@ import torch
 
 from tests.bodies import random_people
 from vipe_core.errors import VipeError
-from vipe_training.batch import BatchConfig, BatchSource, view_features, windows
-from vipe_training.datasets import MotionSet
+from vipe_training.batch import BatchConfig, BatchSource, view_features
+from vipe_training.datasets import MotionSet, windows
 from vipe_training.people import BODY13_IN_JOINTS17, PeopleConfig
 
 
@@ -40,7 +40,7 @@ def test_windows_are_what_a_loop_finds():
 
 
 def test_windows_that_cannot_be():
-    with pytest.raises(VipeError, match="must be odd"):
+    with pytest.raises(VipeError, match="odd number"):
         windows(motion_set(), 4, 0.08)
     with pytest.raises(VipeError, match="long enough for 7 frames"):
         windows(motion_set(), 7, 0.3)

@@ -127,6 +127,9 @@ def test_occlusion_hides_what_it_says(generator):
     independent = visible(independent=1.0, q=0.2)
     assert independent[..., TORSO].all()
     assert independent[..., LIMB_POINTS].float().mean().item() == pytest.approx(0.8, abs=0.02)
+    structured = visible(structured=1.0)
+    assert structured[..., TORSO].all()
+    assert not structured.all()
     limbs = visible(limbs=1.0)
     arm = limbs[..., BODY13.indices("left_elbow", "left_wrist")]
     assert (arm[..., 0] == arm[..., 1]).all()

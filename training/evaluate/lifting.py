@@ -21,9 +21,9 @@ def evaluate_lifting(
     """Error in the body frame through eight noisy novel cameras.
 
     Args:
-        lift: points (N, 13, 2) and visibility (N, 13) to joints (N, 17, 3) and standard
-            deviations (N, 17), in statures.
-        joints: (N, 17, 3) metres.
+        lift: points (N, [T,] 13, 2) and visibility (N, [T,] 13) to joints (N, 17, 3) and
+            standard deviations (N, 17), in statures, of the middle frame.
+        joints: (N, [T,] 17, 3) metres.
         height: assumed stature of everybody in metres; None for the true one.
 
     Returns:
@@ -31,12 +31,13 @@ def evaluate_lifting(
         alignment), ``mean_pose`` (predicting the mean pose); and the share of single
         coordinates that lie in the 50 % and 90 % intervals.
     """
-    truth = to_body_frame(joints, "joints17").astype(np.float64)
+    middle = joints if joints.ndim == 3 else joints[:, joints.shape[1] // 2]
+    truth = to_body_frame(middle, "joints17").astype(np.float64)
     scale = stature(truth) if height is None else np.full(len(truth), height)
     points = protocol.render(joints, protocol.novel8(seed), 0.02, seed)
     errors, aligned, inside = [], [], {name: [] for name in _INTERVALS}
     for view in points:
-        lifted, std = lift(view, np.ones(view.shape[:2]))
+        lifted, std = lift(view, np.ones(view.shape[:-1]))
         lifted = lifted * scale[:, None, None]
         errors.append(mpjpe(truth, lifted))
         rotation, factor, shift = procrustes(truth, lifted)

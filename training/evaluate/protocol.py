@@ -14,6 +14,7 @@ import numpy as np
 from vipe_core.errors import VipeError
 from vipe_core.geometry import Camera, normalize_3d, pairwise_np_mpjpe, project
 from vipe_core.skeletons import BODY13, JOINTS17
+from vipe_training.datasets import MotionSet, windows
 
 KAPPA = 0.1
 TOP = (1, 5, 10, 20)
@@ -88,15 +89,30 @@ def select_poses(joints: np.ndarray, count: int, seed: int = 0, apart: float = 0
     return np.array(kept[:count])
 
 
+def choose(
+    motion: MotionSet, count: int, seed: int = 0, frames: int = 1, step: float = 0.08
+) -> np.ndarray:
+    """Poses to measure on: (<= count, 17, 3), or windows (<= count, T, 17, 3).
+
+    Args:
+        motion: where they come from.
+        count: see :func:`select_poses`, which the middle frames go through.
+        frames, step: of a window, see :func:`vipe_training.datasets.windows`.
+    """
+    rows = windows(motion, frames, step)  # (W, T)
+    chosen = rows[select_poses(motion.joints[rows[:, frames // 2]], count, seed)]
+    return motion.joints[chosen[:, 0] if frames == 1 else chosen]
+
+
 def render(
     joints: np.ndarray, views: Sequence[View], noise: float = 0.0, seed: int = 0
 ) -> np.ndarray:
-    """Keypoints (V, N, 13, 2) in pixels of joints (N, 17, 3) in metres, pelvis at 0.
+    """Keypoints (V, N, [T,] 13, 2) in pixels of joints (N, [T,] 17, 3) in metres, pelvis at 0.
 
     Args:
         noise: sigma of Gaussian noise as a share of the longest 2D torso distance.
     """
-    points = np.stack([project(joints[:, BODY13_IN_17], view.camera()) for view in views])
+    points = np.stack([project(joints[..., BODY13_IN_17, :], view.camera()) for view in views])
     if not noise:
         return points
     torso = points[
@@ -108,9 +124,17 @@ def render(
 
 
 def match_matrix(joints: np.ndarray, which: Sequence[int] = VOTING) -> np.ndarray:
-    """(N, N) bool: query pose (row, the alignment target) and index pose match."""
-    normal = normalize_3d(joints, "joints17")[:, list(which)]
-    return pairwise_np_mpjpe(normal, normal) <= KAPPA
+    """(N, N) bool: query pose (row, the alignment target) and index pose match.
+
+    Args:
+        joints: (N, 17, 3), or windows (N, T, 17, 3), which match in every frame, each
+            aligned by itself (Pr-VIPE's NP-MPJPE of sequences, the largest of a window).
+        which: joints that vote.
+    """
+    normal = normalize_3d(joints, "joints17")[..., list(which), :]
+    frames = normal[:, None] if normal.ndim == 3 else normal
+    errors = (pairwise_np_mpjpe(f, f) for f in frames.swapaxes(0, 1))
+    return np.logical_and.reduce([error <= KAPPA for error in errors])
 
 
 def hits(ranking: np.ndarray, matches: np.ndarray) -> np.ndarray:

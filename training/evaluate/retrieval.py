@@ -67,8 +67,8 @@ def evaluate_embedding(embed: Embed, joints: np.ndarray, seed: int = 0) -> dict[
     """Hit@1/5/10/20 of an embedding under every camera protocol.
 
     Args:
-        embed: points (N, 13, 2) and visibility (N, 13) to mean and variance (N, D).
-        joints: (N, 17, 3) metres, de-duplicated poses (:func:`protocol.select_poses`).
+        embed: points (N, [T,] 13, 2) and visibility (N, [T,] 13) to mean and variance (N, D).
+        joints: (N, [T,] 17, 3) metres, de-duplicated (:func:`protocol.choose`).
 
     Returns:
         protocol name -> four percentages.
@@ -78,7 +78,7 @@ def evaluate_embedding(embed: Embed, joints: np.ndarray, seed: int = 0) -> dict[
     for name, views in (("chest4", protocol.chest4()), ("novel8", protocol.novel8(seed))):
         for suffix, noise in (("", 0.0), ("+n", 0.02)):
             points = protocol.render(joints, views, noise, seed)
-            coded = [embed(p, np.ones(p.shape[:2])) for p in points]
+            coded = [embed(p, np.ones(p.shape[:-1])) for p in points]
             results[name + suffix] = _at_top(hit_at_k(coded, coded, matches))
     results["partial"] = _at_top(_partial(embed, joints, seed))
     return results
@@ -87,13 +87,13 @@ def evaluate_embedding(embed: Embed, joints: np.ndarray, seed: int = 0) -> dict[
 def _partial(embed: Embed, joints: np.ndarray, seed: int) -> np.ndarray:
     """Mean over the ten targeted occlusions of the query; the index is fully visible."""
     points = protocol.render(joints, protocol.chest4(), 0.0, seed)
-    index = [embed(p, np.ones(p.shape[:2])) for p in points]
+    index = [embed(p, np.ones(p.shape[:-1])) for p in points]
     scores = []
     for hidden in TARGETED.values():
         shown = [j for j in range(len(BODY13)) if j not in hidden]
         matches = protocol.match_matrix(joints, [protocol.BODY13_IN_17[j] for j in shown])
-        visibility = np.ones(points.shape[1:3])
-        visibility[:, hidden] = 0
+        visibility = np.ones(points.shape[1:-1])
+        visibility[..., hidden] = 0
         queries = [embed(p, visibility) for p in points]
         scores.append(hit_at_k(queries, index, matches))
     return np.mean(scores, axis=0)
