@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
-from vipe_training.config import load
+from vipe_training.checkpoint import save_model
+from vipe_training.config import load, to_dict
 from vipe_training.export import Trained
-from vipe_training.train import RunConfig, make_system
+from vipe_training.train import RunConfig, make_system, new_state
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
@@ -34,3 +35,11 @@ def untrained(name: str) -> Trained:
     for _ in range(20):
         net.heads(torch.randn(64, *shape))
     return Trained(net.eval(), config, step=1, scores={})
+
+
+def save(made: Trained, path: Path) -> Path:
+    """The checkpoint of a system, as a run leaves it."""
+    state = new_state(made.config, "cpu")
+    state.step = made.step
+    save_model(made.system, state, to_dict(made.config), made.scores, path)
+    return path

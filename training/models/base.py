@@ -51,12 +51,14 @@ class System(nn.Module):
     Attributes:
         task: ``embedding``, ``pose`` or ``embedding+pose``.
         frames: T, length of the input window; the heads describe its middle frame.
+        stages: whether there are steps whose loss leaves some weights alone.
         mixed_precision: run the networks under bfloat16 autocast.
         compiled: a faster :meth:`heads` for training, from ``torch.compile``.
     """
 
     task: str
     frames: int = 1
+    stages: bool = False
     mixed_precision = False
     compiled: Callable[[Tensor], Heads] | None = None
 

@@ -1,4 +1,4 @@
-"""From camera axes to the body frame, inside the exported graph too."""
+"""Between camera axes and the body frame, inside the exported graph too."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vipe_core.skeletons import JOINTS17
+from vipe_training.batch import Batch
 
 _EPSILON = 1e-9
 _ANKLE_TO_TOP = 0.961  # of the standing height; see vipe_core.geometry.stature
@@ -53,6 +54,12 @@ def canonicalize(joints: Tensor) -> Tensor:
     centred = joints - joints[..., :1, :]  # the pelvis is joint 0
     size = stature(joints).clamp_min(1e-6)[..., None, None]
     return centred @ body_frame(joints) / size
+
+
+def camera_joints(batch: Batch) -> Tensor:
+    """(B, V, 17, 3) poses of a single-frame batch about the pelvis in camera axes."""
+    centred = batch.joints - batch.joints[:, :1]
+    return centred[:, None] @ batch.to_camera.transpose(-1, -2)
 
 
 def _joint(joints: Tensor, name: str) -> Tensor:

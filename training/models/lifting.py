@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vipe_core.errors import VipeError
 from vipe_core.skeletons import JOINTS17
 from vipe_training.batch import Batch
 from vipe_training.features import FEATURES
 from vipe_training.losses import joint_nll
 from vipe_training.models.base import Heads, System
-from vipe_training.models.canonical import canonicalize
+from vipe_training.models.canonical import camera_joints, canonicalize
+from vipe_training.models.checks import check_frames
 from vipe_training.models.layers import MartinezTrunk, Standard
 
 _JOINTS = len(JOINTS17)
@@ -83,8 +83,7 @@ class Lifter(System):
     def loss(
         self, batch: Batch, progress: float, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        if batch.joints.ndim != 3:
-            raise VipeError("this system sees one frame at a time: leave batch.frames at 1")
+        check_frames(batch, 1)
         views = batch.features.shape[1]
         heads = self.batch_heads(batch.features)
         assert isinstance(heads, LifterHeads)
@@ -97,12 +96,6 @@ class Lifter(System):
     def pose_loss(self, predicted: Tensor, target: Tensor) -> Tensor:
         """Scalar loss of joints (N, 17, 3) about the pelvis in camera axes."""
         raise NotImplementedError
-
-
-def camera_joints(batch: Batch) -> Tensor:
-    """(B, V, 17, 3) poses of a single-frame batch about the pelvis in camera axes."""
-    centred = batch.joints - batch.joints[:, :1]
-    return centred[:, None] @ batch.to_camera.transpose(-1, -2)
 
 
 @dataclass(frozen=True)

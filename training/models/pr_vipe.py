@@ -23,6 +23,7 @@ from vipe_training.losses import (
 )
 from vipe_training.mining import JOINTS16, normalize_3d, semi_hard_negatives, visible_joints
 from vipe_training.models.base import Heads, System
+from vipe_training.models.checks import check_frames
 from vipe_training.models.layers import (
     GaussianHead,
     MartinezTrunk,
@@ -136,7 +137,7 @@ class PrVipe(System):
         self, batch: Batch, progress: float, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
-        self._check_window(batch)
+        check_frames(batch, self.frames)
         embedding = self.batch_heads(batch.features).embedding()
         mean, std = (v.reshape(-1, 2, config.embedding) for v in embedding)  # (B, 2, D)
         z = self._samples(mean, std, generator)  # (B, 2, K, D)
@@ -154,11 +155,6 @@ class PrVipe(System):
         if self.match is not None:
             metrics |= {"a": self.match.a, "b": self.match.b}
         return loss, metrics
-
-    def _check_window(self, batch: Batch) -> None:
-        frames = batch.features.shape[2] if batch.features.ndim == 4 else 1
-        if frames != self.frames:
-            raise VipeError(f"batch.frames is {frames} but model.frames is {self.frames}")
 
     def _samples(self, mean: Tensor, std: Tensor, generator: torch.Generator) -> Tensor:
         """(B, 2, K, D); of points the point itself, K = 1."""

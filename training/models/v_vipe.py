@@ -13,12 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vipe_core.errors import VipeError
 from vipe_core.skeletons import JOINTS17
 from vipe_training.batch import Batch
 from vipe_training.features import FEATURES
 from vipe_training.losses import gaussian_prior, joint_nll
 from vipe_training.mining import normalize_3d, semi_hard_negatives
 from vipe_training.models.base import Heads, System
+from vipe_training.models.canonical import camera_joints, canonicalize
+from vipe_training.models.checks import check_frames
 from vipe_training.models.layers import GaussianHead, MartinezTrunk
 
 _JOINTS = len(JOINTS17)
@@ -33,10 +36,15 @@ class VVipeConfig:
         pose_width: of the auto-encoder's two trunks.
         blocks: of all three.
         latent: size of the latent space.
-        pretrain: share of the run spent on the auto-encoder.
+        pretrain: share of the run spent on the auto-encoder; 0 trains it together with
+            the 2D network.
+        freeze_decoder: the decoder stays as it is once it is pretrained.
+        canonical: poses have no rotation (the body frame); else they are as the camera
+            sees them, an ablation.
         kl_weight: of the prior, after a linear warm-up over the first half of pretraining.
-        triplet_weight, triplet_margin: of the triplet loss on latent means.
-        joint_noise: statures; the positive of a triplet is the same pose with this noise.
+        triplet_weight, triplet_margin: of the triplet loss on latent means; 0 for none.
+        joint_noise: statures; the positive of a triplet is the same pose with this noise
+            (and, where poses are not canonical, from the other view).
         kappa: NP-MPJPE from which a pose is a negative.
         pose_weight: of the decoded pose in the mapping stage.
     """
@@ -47,6 +55,8 @@ class VVipeConfig:
     dropout: float = 0.1
     latent: int = 32
     pretrain: float = 0.3
+    freeze_decoder: bool = True
+    canonical: bool = True
     kl_weight: float = 0.003
     triplet_weight: float = 0.1
     triplet_margin: float = 1.0
@@ -59,6 +69,7 @@ class VVipe(System):
     """3D pose VAE network and 2D mapping network."""
 
     task = "embedding+pose"
+    stages = True
 
     def __init__(self, config: VVipeConfig) -> None:
         super().__init__()
@@ -89,10 +100,52 @@ class VVipe(System):
         x = self.trunk_2d(features)
         mean, std = self.latent_2d(x)
         joint_std = self.joint_log_std(x).clamp(-6, 1).exp()
-        return Heads(mean, std, self.decode(mean), joint_std)
+        return Heads(mean, std, self._body(self.decode(mean)), joint_std)
+
+    def encode(self, joints: Tensor) -> Tensor:
+        """Latent means (N, D) of canonical joints (N, 17, 3), statures.
+
+        Raises:
+            VipeError: the system was trained on poses that are not canonical.
+        """
+        if not self.config.canonical:
+            raise VipeError("this V-VIPE knows poses in camera axes only (canonical: false)")
+        return self.encoder_3d(joints.flatten(1))[0]
+
+    def generate(self, latent: Tensor) -> Tensor:
+        """People (N, 17, 3) in the body frame, one stature tall, of latents (N, D)."""
+        return canonicalize(self.decode(latent))
+
+    def around(
+        self, latent: Tensor, noise: float, count: int, generator: torch.Generator
+    ) -> Tensor:
+        """Latents (count, D) about one (D,): Gaussian with this standard deviation."""
+        shape = (count, len(latent))
+        return latent + noise * torch.randn(shape, generator=generator, device=latent.device)
+
+    def between(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        """Latents (steps, D) from one (D,) to another, both included, evenly spaced."""
+        share = torch.linspace(0, 1, steps, device=start.device)[:, None]
+        return start + share * (end - start)
+
+    def _body(self, decoded: Tensor) -> Tensor:
+        """What is decoded, in the body frame."""
+        return decoded if self.config.canonical else canonicalize(decoded)
+
+    def _poses(self, batch: Batch) -> Tensor:
+        """(B, V, 17, 3) the poses that the auto-encoder knows, per view."""
+        if not self.config.canonical:
+            return camera_joints(batch)
+        return batch.joints[:, None].expand(-1, batch.features.shape[1], -1, -1)
+
+    @property
+    def _frozen(self) -> bool:
+        return self.config.freeze_decoder and self.config.pretrain > 0
 
     def normalized_trunk(self) -> nn.Module:
-        return self.trunk_2d  # the decoder is frozen with its statistics
+        if self._frozen:
+            return self.trunk_2d  # the decoder keeps its statistics
+        return nn.ModuleList([self.trunk_2d, self.decoder])
 
     def inference_parameters(self) -> Iterator[nn.Parameter]:
         parts = (self.trunk_2d, self.latent_2d, self.joint_log_std, self.decoder)
@@ -101,26 +154,31 @@ class VVipe(System):
     def loss(
         self, batch: Batch, progress: float, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        check_frames(batch, 1)
         if progress < self.config.pretrain:
             return self._auto_encoder_loss(batch, progress, generator)
-        return self._mapping_loss(batch)
+        if self.config.pretrain > 0:
+            return self._mapping_loss(batch)
+        pose, pose_metrics = self._auto_encoder_loss(batch, progress, generator)
+        mapping, metrics = self._mapping_loss(batch)
+        return pose + mapping, pose_metrics | metrics
 
     def _auto_encoder_loss(
         self, batch: Batch, progress: float, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
-        joints = batch.joints
+        joints, other = self._poses(batch)[:, :2].unbind(1)
         noise = torch.randn(joints.shape, generator=generator, device=joints.device)
-        both = torch.cat([joints, joints + config.joint_noise * noise])  # (2B, 17, 3)
+        both = torch.cat([joints, other + config.joint_noise * noise])  # (2B, 17, 3)
         with self.low_precision():
             mean, std = (v.float() for v in self.encoder_3d(both.flatten(1)))
             noise = torch.randn(mean.shape, generator=generator, device=mean.device)
             decoded = self.decode(mean + std * noise).float()
-        reconstruction = (decoded - joints.repeat(2, 1, 1)).norm(dim=-1).mean()
+        reconstruction = (decoded - torch.cat([joints, other])).norm(dim=-1).mean()
         kl = gaussian_prior(mean, std)
         warm = min(1.0, progress / max(1e-9, 0.5 * config.pretrain))
         anchor, positive = mean.chunk(2)
-        triplet = self._triplet(anchor, positive, joints)
+        triplet = self._triplet(anchor, positive, batch.joints)
         loss = (
             config.pose_weight * reconstruction
             + warm * config.kl_weight * kl
@@ -137,14 +195,14 @@ class VVipe(System):
         return (F.relu(near - far + self.config.triplet_margin) * valid).mean()
 
     def _mapping_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        views = batch.features.shape[1]
+        poses = self._poses(batch).flatten(0, 1)  # (B V, 17, 3)
+        if self.config.pretrain > 0:
+            self.encoder_3d.eval().requires_grad_(False)
+        if self._frozen:
+            # The decoder is a frozen clone: weights and statistics stay, gradients pass.
+            self.decoder.eval().requires_grad_(False)
         with torch.no_grad():
-            self.encoder_3d.eval()
-            target, _ = self.encoder_3d(batch.joints.flatten(1))
-            target = target.repeat_interleave(views, 0)
-        # The decoder is a frozen clone: its weights and statistics stay, gradients pass.
-        self.decoder.eval().requires_grad_(False)
-        self.encoder_3d.requires_grad_(False)
+            target, _ = self.encoder_3d(poses.flatten(1))
         heads = self.batch_heads(batch.features)
         mean, std = heads.embedding()
         gap = mean - target
@@ -152,8 +210,9 @@ class VVipe(System):
         # all others that its square would drown the batch.
         latent = F.huber_loss(mean, target, reduction="none").sum(-1).mean()
         joints, joint_std = heads.pose()
-        error = joints - batch.joints.repeat_interleave(views, 0)
-        pose = error.norm(dim=-1).mean()
+        error = joints - batch.joints.repeat_interleave(batch.features.shape[1], 0)
+        decoded = error if self.config.canonical else self.decode(mean) - poses
+        pose = decoded.norm(dim=-1).mean()
         # Both spreads learn the size of the error without moving the estimate; the rare body
         # must not drown this one either.
         spread = 0.5 * (gap.detach().clamp(-3, 3) / std) ** 2 + std.log()

@@ -25,7 +25,7 @@ def run(argv: list[str]) -> int:
     parser = Parser("lift", run.__doc__, "lift clip.npz clip.3d.npz --height 1.82")
     parser.add_files("file to write")
     parser.add_argument(
-        "--height", type=_height, default=1.7, help="of the person, metres (default: %(default)s)"
+        "--height", type=height, default=1.7, help="of the person, metres (default: %(default)s)"
     )
     args = parser.parse_args(argv)
     keypoints, model, found, missing = estimate_file(args)
@@ -50,11 +50,12 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _height(text: str) -> float:
+def height(text: str) -> float:
+    """A height in metres, for argparse."""
     try:
-        height = float(text)
+        metres = float(text)
     except ValueError:
-        height = math.nan
-    if not 0 < height <= TALLEST:
+        metres = math.nan
+    if not 0 < metres <= TALLEST:
         raise ArgumentTypeError(f"metres between 0 and {TALLEST:g}, not {text!r}")
-    return height
+    return metres
