@@ -11,6 +11,8 @@ from tests.training.data_sets import FRAMES, SMPL_NAMES, TURN, motion, smpl, z_u
 from vipe_core.skeletons import JOINTS17
 
 INCH = 0.0254 / 0.45
+# Seen from SMPL's joint "head".
+_NOSE, _TOP = np.array([0.0, 0.02, 0.12]), np.array([0.0, 0.2, 0.02])
 
 
 def joint(name: str) -> np.ndarray:
@@ -40,7 +42,7 @@ def body_model(path: Path, **changes: np.ndarray) -> Path:
     points[:24] = smpl(standing()[None])[0]
     points[24:52] = points[20]
     skull = points[15]
-    points[332], points[411] = skull + (0.0, 0.02, 0.12), skull + (0.0, 0.2, 0.02)
+    points[332], points[411] = skull + _NOSE, skull + _TOP
     regressor = np.zeros((52, 6890))
     regressor[np.arange(52), np.arange(52)] = 1
     shapes = np.zeros((6890, 3, 16))

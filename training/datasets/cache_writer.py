@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import io
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +39,13 @@ class CacheWriter:
         self._types = cache.field_types(kind, len(cameras))
         self._journal = Journal(part / _JOURNAL)
         self.state = self._journal.progress
-        self._files = {name: self._open(name) for name in self._types}
+        self._files: dict[str, IO[bytes]] = {}
+        try:
+            for name in self._types:
+                self._files[name] = self._open(name)
+        except VipeError:
+            self.close()
+            raise
 
     def append(self, recording: Recording) -> None:
         """Rows of one recording; they count once their sequence is finished."""
@@ -119,15 +124,12 @@ class CacheWriter:
         dtype, shape = self._types[name]
         head = _header(dtype, (0, *shape))
         size = len(head) + self.state.rows * np.dtype(dtype).itemsize * int(np.prod(shape))
-        file = (self._part / f"{name}.npy").open("ab")
+        path = self._part / f"{name}.npy"
         if self.state.rows == 0:
-            file.truncate(0)
-            file.write(head)
-            file.flush()
-        elif os.fstat(file.fileno()).st_size < size:
-            raise VipeError(
-                f"{self._part}: {name}.npy lost data; remove that folder and start again"
-            )
+            path.write_bytes(head)
+        elif path.stat().st_size < size:
+            raise VipeError(f"{path} lost data; remove its folder and start again")
+        file = path.open("ab")
         file.truncate(size)
         return file
 

@@ -40,6 +40,11 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): _encode,
     **{
+        (module, kind.__name__): kind
+        for module in ("builtins", "__builtin__")
+        for kind in (set, frozenset)
+    },
+    **{
         (f"numpy.{core}.{module}", name): value
         for core in ("core", "_core")
         for module, name, value in (

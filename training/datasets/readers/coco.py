@@ -18,7 +18,7 @@ import numpy as np
 from vipe_core import skeletons
 from vipe_core.errors import VipeError
 from vipe_training.datasets.json_stream import elements
-from vipe_training.datasets.readers.common import find
+from vipe_training.datasets.readers.common import find, need
 from vipe_training.datasets.recording import Kind, Recording, Sequence
 
 WHAT, GET = "COCO", "https://cocodataset.org (2017 Train/Val annotations)"
@@ -38,8 +38,8 @@ class Coco:
     cameras: tuple[str, ...] = field(default=("",), init=False)
 
     def files(self) -> list[Path]:
-        if self.source.is_file():
-            return [self.source]
+        if self.source.suffix == ".json":
+            return [need(self.source, WHAT, GET)]
         names = ("person_keypoints_*.json", "annotations/person_keypoints_*.json")
         return find(self.source, names, WHAT, GET)
 

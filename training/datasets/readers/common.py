@@ -71,8 +71,6 @@ def load_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
 
     try:
         data = loadmat(path, variable_names=names)
-    except OSError as error:
-        raise VipeError(f"{path}: {error.strerror or error}") from None
     except Exception as error:  # scipy raises many kinds for a damaged file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise VipeError(f"{path}: no readable MATLAB file ({reason})") from None
