@@ -10,8 +10,11 @@ from torch import Tensor
 
 from vipe_training.datasets import MotionSet, windows
 from vipe_training.features import encode_input
-from vipe_training.people import PeopleConfig, bone_lengths, draw_landmarks, draw_people
+from vipe_training.people import PeopleConfig, bone_lengths, draw_people
 from vipe_training.views import ViewConfig, draw_views
+
+_ALIKE = 0.05  # statures, root mean square over joints: poses this close are of one kind
+_SAMPLE = 4000  # poses among which the like are counted
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class BatchConfig:
         frames: T, frames of a window; 1 for single poses, else odd.
         frame_step: seconds between the frames of a window; the nearest recorded frames
             are taken.
+        balance: how strongly rare poses are preferred: a pose is drawn in proportion to
+            the number of poses like it to the power of minus this; 0 as recorded.
         people: how recorded poses become new people.
         views: what a view looks like.
         other_views: a second kind of view (simulated detections beside plain
@@ -33,6 +38,7 @@ class BatchConfig:
     poses: int = 256
     frames: int = 1
     frame_step: float = 0.08
+    balance: float = 0.0
     people: PeopleConfig = field(default_factory=PeopleConfig)
     views: ViewConfig = field(default_factory=ViewConfig)
     other_views: ViewConfig | None = None
@@ -79,22 +85,22 @@ class BatchSource:
         self.rotation = torch.from_numpy(rotation).to(device)
         self.windows = torch.from_numpy(windows(motion, config.frames, config.frame_step))
         self.windows = self.windows.to(device)
+        middle = self.joints[self.windows[:, config.frames // 2]]
+        self.shares = cumulative_shares(middle, config.balance)
         self.donors = _donors(self.joints, motion.subject)
 
     def draw(self, generator: torch.Generator) -> Batch:
         """One batch; the generator alone decides which."""
         config = self.config
-        index = torch.randint(
-            len(self.windows), (config.poses,), generator=generator, device=self.joints.device
-        )
-        rows = self.windows[index]  # (B, T)
+        u = torch.rand(config.poses, generator=generator, device=self.joints.device)
+        index = torch.searchsorted(self.shares, u.to(self.shares.dtype))
+        rows = self.windows[index.clamp_max(len(self.windows) - 1)]  # (B, T)
         joints, rotation = draw_people(
             self.joints[rows], self.rotation[rows], self.donors, config.people, generator
         )
-        marks = draw_landmarks(joints, config.people, generator)
-        views = draw_views(joints, marks, rotation, 2, config.views, generator)
+        views = draw_views(joints, rotation, 2, config.views, generator)
         if config.other_views is not None:
-            other = draw_views(joints, marks, rotation, 2, config.other_views, generator)
+            other = draw_views(joints, rotation, 2, config.other_views, generator)
             take = torch.rand(config.poses, 2, generator=generator, device=joints.device)
             views = other.where(take < config.other_share, views)
         points, visible, to_camera = views
@@ -102,6 +108,26 @@ class BatchSource:
         if config.frames > 1:
             return Batch(*batch)
         return Batch(*(v[:, 0] if v is joints else v[:, :, 0] for v in batch))
+
+
+def cumulative_shares(joints: Tensor, balance: float) -> Tensor:
+    """(N,) float64: where in 0..1 the share of each pose ends, when drawing one.
+
+    Recordings hold thousands of frames of people who stand and walk, and a few of a
+    cartwheel. How common a pose is, is counted among a sample of all.
+
+    Args:
+        joints: (N, 17, 3) canonical, statures.
+        balance: see :class:`BatchConfig`.
+    """
+    weight = torch.ones(len(joints), dtype=torch.float64, device=joints.device)
+    if balance:
+        flat = joints.flatten(1)
+        sample = flat[:: max(1, len(flat) // _SAMPLE)]
+        near = _ALIKE * joints.shape[1] ** 0.5
+        common = [(torch.cdist(part, sample) < near).sum(1) for part in flat.split(4096)]
+        weight = (1 + torch.cat(common).double()) ** -balance
+    return weight.cumsum(0) / weight.sum()
 
 
 def view_features(points: Tensor, visible: Tensor) -> Tensor:

@@ -112,11 +112,11 @@ def semi_hard_negatives(
 
 
 def alike(joints: Tensor, threshold: float) -> Tensor:
-    """(N, N) bool: canonical poses (N, 17, 3) whose mean squared joint distance is small.
+    """(N, N) bool: canonical poses (N, [T,] 17, 3) whose mean squared joint distance is small.
 
     The body frame stands in for Procrustes: two poses this close in it are closer still
     once aligned, so every pair found is a true near-duplicate.
     """
     flat = joints.flatten(1)
-    gap = torch.cdist(flat, flat) / joints.shape[1] ** 0.5
+    gap = torch.cdist(flat, flat) / (flat.shape[1] / 3) ** 0.5  # root mean square over joints
     return gap < threshold

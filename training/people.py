@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vipe_core.skeletons import BODY13, JOINTS17, mirror_name
+from vipe_core.skeletons import JOINTS17, mirror_name
 
-BODY13_IN_JOINTS17 = JOINTS17.indices(*BODY13.joints)
 # Parent of each joint of joints17; parents come before their children.
 PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 8, 8, 11, 12, 8, 14, 15)
 _LEG, _ARM = ("knee", "ankle"), ("elbow", "wrist")
@@ -24,20 +23,6 @@ LIMBS = tuple(
     for joints in (_LEG, _ARM)
 )
 # Left and right bones of a person are equally long.
-# Builds of bodies: the bones of a part grow and shrink together. Neither the share of the
-# legs nor the breadth of the shoulders follows from the rest.
-_PARTS = (
-    ("hip",),
-    ("knee", "ankle"),
-    ("spine", "neck"),
-    ("shoulder",),
-    ("elbow", "wrist"),
-    ("nose", "head"),
-)
-_PART_OF = [
-    next((p for p, names in enumerate(_PARTS) if joint.split("_")[-1] in names), 0)
-    for joint in JOINTS17.joints
-]
 _BONE_GROUPS = sorted({min(name, mirror_name(name)) for name in JOINTS17.joints[1:]})
 _GROUP_OF = [
     _BONE_GROUPS.index(min(name, mirror_name(name))) if i else 0
@@ -53,19 +38,13 @@ class PeopleConfig:
         mirror: probability of exchanging left and right.
         limb_mix: probability, per limb, of taking that limb from another pose.
         bone_scale: each bone is scaled by 1 +- this, uniformly.
-        part_scale: before that, hips, legs, trunk, shoulders, arms and head are scaled by
-            1 +- this, each as a whole.
         donor: probability of taking the bone lengths of another recorded person first.
-        landmark: what a detector calls a joint lies off the joint centre by a Gaussian of
-            this sigma per axis, in statures, fixed for a person.
     """
 
     mirror: float = 0.0
     limb_mix: float = 0.0
     bone_scale: float = 0.0
-    part_scale: float = 0.0
     donor: float = 0.0
-    landmark: float = 0.0
 
 
 def bone_vectors(joints: Tensor) -> Tensor:
@@ -141,9 +120,6 @@ def draw_people(
         take = (rand(batch) < config.donor)[:, None, None]
         ratio = torch.where(take, donors[pick][:, None] / now, 1.0)
         vectors = vectors * ratio[..., None]
-    if config.part_scale:
-        scale = 1 + config.part_scale * (2 * rand(batch, len(_PARTS)) - 1)
-        vectors = vectors * scale[:, None, _PART_OF, None]
     if config.bone_scale:
         scale = 1 + config.bone_scale * (2 * rand(batch, len(_BONE_GROUPS)) - 1)
         vectors = vectors * scale[:, None, _GROUP_OF, None]
@@ -151,22 +127,6 @@ def draw_people(
     # One stature for all frames of a window: bones of noisy motion breathe a little.
     size = stature(joints[:, joints.shape[1] // 2])
     return joints / size[:, None, None, None], rotation
-
-
-def draw_landmarks(joints: Tensor, config: PeopleConfig, generator: torch.Generator) -> Tensor:
-    """What a detector marks of each person: (B, T, 13, 3), body frame, statures.
-
-    Detectors learn from people who click on images; their hip is not the centre of the
-    hip joint, and every detector and every set of annotators differs.
-
-    Args:
-        joints: (B, T, 17, 3) canonical.
-    """
-    marks = joints[:, :, BODY13_IN_JOINTS17]
-    if not config.landmark:
-        return marks
-    offset = torch.randn(len(joints), 1, len(BODY13), 3, generator=generator, device=joints.device)
-    return marks + config.landmark * offset
 
 
 def _mix_limbs(vectors: Tensor, probability: float, rand) -> Tensor:

@@ -11,9 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vipe_core.skeletons import BODY13, JOINTS17
 from vipe_training.cameras import CameraConfig, draw_cameras, project, unit_length
 from vipe_training.noise import NoiseConfig, add_noise
 from vipe_training.occlusion import OcclusionConfig, draw_visible
+
+BODY13_IN_JOINTS17 = JOINTS17.indices(*BODY13.joints)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,6 @@ class Views(NamedTuple):
 
 def draw_views(
     joints: Tensor,
-    landmarks: Tensor,
     rotation: Tensor,
     views: int,
     config: ViewConfig,
@@ -59,13 +61,13 @@ def draw_views(
     """Detections of every person from random cameras.
 
     Args:
-        joints: (B, T, 17, 3) canonical, statures; they give the unit of length.
-        landmarks: (B, T, 13, 3) what is seen of them, in the same frame.
+        joints: (B, T, 17, 3) canonical, statures.
         rotation: (B, T, 3, 3) body axes in a y-up world, as columns.
         views: V.
     """
     to_camera = draw_cameras(rotation, views, config.camera, generator)
     size = unit_length(joints[:, joints.shape[1] // 2], config.camera)
+    landmarks = joints[:, :, BODY13_IN_JOINTS17]
     points = project(landmarks, size, to_camera, config.camera, generator)
     points = add_noise(points, config.noise, generator)
     visible = draw_visible(len(joints), views, config.occlusion, generator).to(points.device)

@@ -8,9 +8,10 @@ import torch
 
 from tests.bodies import random_people
 from vipe_core.errors import VipeError
-from vipe_training.batch import BatchConfig, BatchSource, view_features
+from vipe_training.batch import BatchConfig, BatchSource, cumulative_shares, view_features
 from vipe_training.datasets import MotionSet, windows
-from vipe_training.people import BODY13_IN_JOINTS17, PeopleConfig
+from vipe_training.people import PeopleConfig
+from vipe_training.views import BODY13_IN_JOINTS17
 
 
 def motion_set(fps: float = 24.0) -> MotionSet:
@@ -77,3 +78,23 @@ def test_one_pose_is_enough_to_draw_from(generator):
     one = MotionSet(random_people(1).astype(np.float32), np.array(["a"]), zero, zero + 24.0, zero)
     batch = BatchSource(one, BatchConfig(poses=4)).draw(generator)
     assert torch.isfinite(batch.features).all()
+
+
+def test_rare_poses_are_drawn_more_often(generator):
+    rare, common = torch.rand(2, 17, 3, generator=generator)
+    joints = torch.stack([common] * 99 + [rare])
+    shares = torch.diff(cumulative_shares(joints, 1.0), prepend=torch.zeros(1))
+    # Weights 1 / 100 for each of the 99 alike, 1 / 2 for the one that is alone.
+    assert shares[-1].item() == pytest.approx(0.5 / (0.5 + 0.99))
+    even = torch.diff(cumulative_shares(joints, 0.0), prepend=torch.zeros(1))
+    assert even[-1].item() == pytest.approx(0.01)
+
+
+def test_draws_follow_the_shares(generator):
+    motion = motion_set()
+    source = BatchSource(motion, BatchConfig(poses=4000))
+    source.shares = torch.tensor([0.0] * 10 + [0.25] * 10 + [1.0] * 9, dtype=torch.float64)
+    joints = source.draw(generator).joints
+    canonical = source.joints
+    first = (joints[:, None] - canonical[[10, 20]]).abs().amax((-2, -1)).argmin(1)
+    assert first.float().mean().item() == pytest.approx(0.75, abs=0.03)

@@ -16,8 +16,7 @@ from vipe_training.cameras import CameraConfig, camera_rotation, pose_rotation
 from vipe_training.evaluate.protocol import BODY13_IN_17, View
 from vipe_training.noise import TORSO, NoiseConfig
 from vipe_training.occlusion import LIMB_POINTS, OcclusionConfig
-from vipe_training.people import BODY13_IN_JOINTS17
-from vipe_training.views import ViewConfig, Views, draw_views
+from vipe_training.views import BODY13_IN_JOINTS17, ViewConfig, Views, draw_views
 
 LEFT, RIGHT, NOSE, HIP = BODY13.indices("left_shoulder", "right_shoulder", "nose", "left_hip")
 
@@ -26,11 +25,6 @@ def canonical(joints: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     return tuple(
         torch.from_numpy(v)[:, None] for v in datasets.canonical(joints.astype(np.float32))
     )
-
-
-def marked(joints: torch.Tensor) -> torch.Tensor:
-    """The landmarks of a detector that marks joint centres."""
-    return joints[:, :, BODY13_IN_JOINTS17]
 
 
 def see(rotation: torch.Tensor) -> torch.Tensor:
@@ -91,7 +85,7 @@ def test_no_point_comes_near_the_camera_plane(generator):
     joints, rotation = canonical(random_people(200))
     # A camera inside the body, as the paper's constant depth allows.
     config = ViewConfig(CameraConfig(90, 180, distance=(0.01,), clearance=0.2, rotate_pose=True))
-    points = draw_views(joints, marked(joints), rotation, 2, config, generator).points
+    points = draw_views(joints, rotation, 2, config, generator).points
     assert torch.isfinite(points).all()
     assert points.abs().max() < 1.2 / 0.2
 
@@ -100,10 +94,9 @@ def test_noise_has_the_stated_size(generator):
     joints, rotation = canonical(random_people(400))
     camera = CameraConfig(distance=(3.0,))
     seed = torch.Generator().manual_seed
-    clean = draw_views(joints, marked(joints), rotation, 2, ViewConfig(camera), seed(1)).points
+    clean = draw_views(joints, rotation, 2, ViewConfig(camera), seed(1)).points
     noisy = draw_views(
         joints,
-        marked(joints),
         rotation,
         2,
         ViewConfig(camera, NoiseConfig(0.04)),
@@ -121,7 +114,7 @@ def test_occlusion_hides_what_it_says(generator):
 
     def visible(**config):
         views = ViewConfig(occlusion=OcclusionConfig(**config))
-        return draw_views(joints, marked(joints), rotation, 2, views, generator).visible[:, :, 0]
+        return draw_views(joints, rotation, 2, views, generator).visible[:, :, 0]
 
     assert visible().all()
     independent = visible(independent=1.0, q=0.2)
@@ -145,7 +138,7 @@ def test_occlusion_hides_what_it_says(generator):
 def test_to_camera_is_the_camera_that_took_the_picture(generator):
     joints, rotation = canonical(random_people(50))
     config = ViewConfig(CameraConfig(distance=(3.0,), elevation=40, roll=20))
-    views = draw_views(joints, marked(joints), rotation, 2, config, generator)
+    views = draw_views(joints, rotation, 2, config, generator)
     turned = joints[:, None] @ views.to_camera.transpose(-1, -2)  # (50, 2, 1, 17, 3)
     seen = turned[..., BODY13_IN_JOINTS17, :]
     expected = seen[..., :2] / (seen[..., 2:] + 3)
@@ -155,7 +148,7 @@ def test_to_camera_is_the_camera_that_took_the_picture(generator):
 def test_a_window_is_seen_by_one_camera(generator):
     joints, rotation = canonical(random_people(60))
     joints, rotation = joints.reshape(20, 3, 17, 3), rotation.reshape(20, 3, 3, 3)
-    views = draw_views(joints, marked(joints), rotation, 2, ViewConfig(CameraConfig()), generator)
+    views = draw_views(joints, rotation, 2, ViewConfig(CameraConfig()), generator)
     assert views.points.shape == (20, 2, 3, 13, 2)
     world_to_camera = views.to_camera @ rotation[:, None].transpose(-1, -2)
     torch.testing.assert_close(
@@ -165,9 +158,7 @@ def test_a_window_is_seen_by_one_camera(generator):
 
 def test_where_takes_whole_views(generator):
     joints, rotation = canonical(random_people(30))
-    one, two = (
-        draw_views(joints, marked(joints), rotation, 2, ViewConfig(), generator) for _ in range(2)
-    )
+    one, two = (draw_views(joints, rotation, 2, ViewConfig(), generator) for _ in range(2))
     take = torch.rand(30, 2, generator=generator) < 0.5
     mixed = one.where(take, two)
     for field in Views._fields:

@@ -34,6 +34,8 @@ class VipeConfig:
 
     Attributes:
         width, blocks, expansion: of the trunk.
+        frames: T of a window; 1 for single poses.
+        window_blocks: of the trunk over all frames of a window.
         embedding: size D.
         distance: of two embeddings: ``likelihood`` or ``expected`` (ablation).
         same_pose: poses closer than this in the body frame (root mean square over
@@ -46,6 +48,8 @@ class VipeConfig:
     width: int = 768
     blocks: int = 3
     expansion: float = 1.0
+    frames: int = 1
+    window_blocks: int = 1
     embedding: int = 16
     distance: str = "likelihood"
     same_pose: float = 0.015
@@ -62,7 +66,13 @@ class Vipe(System):
     def __init__(self, config: VipeConfig) -> None:
         super().__init__()
         self.config = config
+        self.frames = config.frames
         self.trunk = PreNormTrunk(FEATURES, config.width, config.blocks, config.expansion)
+        if config.frames > 1:
+            # One trunk looks at each frame, another at what it saw in all of them.
+            self.window_trunk = PreNormTrunk(
+                config.frames * config.width, config.width, config.window_blocks, config.expansion
+            )
         self.embedding = GaussianHead(config.width, config.embedding)
         self.joints = nn.Linear(config.width, _JOINTS * 3)
         self.joint_log_std = nn.Linear(config.width, _JOINTS)
@@ -73,7 +83,9 @@ class Vipe(System):
         return self.config.embedding
 
     def heads(self, features: Tensor) -> Heads:
-        x = self.trunk(features)  # (N, W)
+        x = self.trunk(features)  # (N, W), or (N, T, W)
+        if self.frames > 1:
+            x = self.window_trunk(x.flatten(1))  # (N, W)
         mean, std = self.embedding(x)
         joints = _JOINT_SCALE * self.joints(x).reshape(-1, _JOINTS, 3)
         log_std = -3 + _JOINT_SCALE * self.joint_log_std(x)  # starts at 5 % of the stature
@@ -90,7 +102,7 @@ class Vipe(System):
         same = alike(batch.joints, config.same_pose)
         match = contrastive_loss(distance, self.log_scale.exp(), same)
         joints, joint_std = heads.pose()
-        error = joints - batch.joints.repeat_interleave(views, 0)
+        error = joints - batch.pose.repeat_interleave(views, 0)
         l1 = error.norm(dim=-1).mean()
         # The error is detached: the standard deviation learns how wrong the pose is, and
         # the pose does not trade accuracy for an excuse.
