@@ -14,7 +14,7 @@ from vipe_core.skeletons import BODY13
 from vipe_training import datasets
 from vipe_training.cameras import CameraConfig, camera_rotation, pose_rotation
 from vipe_training.evaluate.protocol import BODY13_IN_17, View
-from vipe_training.noise import TORSO, NoiseConfig
+from vipe_training.noise import TORSO, NoiseConfig, add_noise
 from vipe_training.occlusion import LIMB_POINTS, OcclusionConfig
 from vipe_training.views import BODY13_IN_JOINTS17, ViewConfig, Views, draw_views
 
@@ -165,3 +165,56 @@ def test_where_takes_whole_views(generator):
         for b, v in ((0, 0), (7, 1), (29, 0)):
             source = one if take[b, v] else two
             torch.testing.assert_close(getattr(mixed, field)[b, v], getattr(source, field)[b, v])
+
+
+def errors_of(config: NoiseConfig, generator, frames: int = 1) -> torch.Tensor:
+    """(B, V, T, 13, 2) errors in longest torso distances."""
+    joints, _ = canonical(random_people(400))
+    points = joints[:, None].expand(-1, 2, frames, -1, -1)[..., BODY13_IN_JOINTS17, 1:]
+    torso = points[..., TORSO, :]
+    longest = torch.cdist(torso, torso).amax((-2, -1))[..., None, None]
+    return (add_noise(points, config, generator) - points) / longest
+
+
+def test_detector_noise_has_the_measured_size_and_heavy_tails(generator):
+    errors = errors_of(NoiseConfig(sigma=0.01, detector=1.0), generator)
+    nose = errors[..., NOSE, :].abs()
+    # The median of |t| with three degrees of freedom is 0.765.
+    assert nose.median().item() == pytest.approx(0.765 * 0.048, rel=0.15)
+    hip = errors[..., HIP, :].abs()
+    assert hip.median() < nose.median()
+    # A Gaussian would keep 99.9 % within five medians.
+    assert (nose > 5 * nose.median()).float().mean() > 0.01
+    assert errors.abs().max() < 1.5 * 10 * 0.048
+
+
+def test_detector_errors_are_steady_within_a_window(generator):
+    errors = errors_of(NoiseConfig(detector=1.0), generator, frames=3).clamp(-0.1, 0.1)
+    one, other = errors[:, :, 0].flatten(), errors[:, :, 1].flatten()
+    assert torch.corrcoef(torch.stack([one, other]))[0, 1].item() == pytest.approx(0.7, abs=0.1)
+
+
+def test_the_share_of_views_with_detector_noise(generator):
+    errors = errors_of(NoiseConfig(detector=0.25), generator)
+    assert (errors != 0).any((-3, -2, -1)).float().mean().item() == pytest.approx(0.25, abs=0.04)
+
+
+def test_swapped_views_are_swapped_whole(generator):
+    points = torch.rand(300, 2, 2, 13, 2, generator=generator)
+    swapped = add_noise(points, NoiseConfig(swap=0.5), generator)
+    other = points[..., list(BODY13.mirror), :]
+    is_own = (swapped == points).all(-1).all(-1).all(-1)
+    is_other = (swapped == other).all(-1).all(-1).all(-1)
+    assert (is_own ^ is_other).all()
+    assert is_other.float().mean().item() == pytest.approx(0.5, abs=0.06)
+
+
+def test_points_beyond_an_edge_are_worse_and_half_of_the_body_is_not(generator):
+    plain = errors_of(NoiseConfig(sigma=0.02), torch.Generator().manual_seed(5))
+    cut = errors_of(NoiseConfig(sigma=0.02, outside=1.0), torch.Generator().manual_seed(5))
+    ratio = (cut / plain).nan_to_num(1.0)
+    worse = (ratio > 2).all(-1)
+    torch.testing.assert_close(ratio[worse], torch.full_like(ratio[worse], 4), rtol=0.1, atol=0)
+    torch.testing.assert_close(ratio[~worse], torch.ones_like(ratio[~worse]), rtol=0.1, atol=0)
+    assert worse.sum(-1).max() <= 6
+    assert worse.any(-1).float().mean() > 0.5
