@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -228,6 +230,29 @@ def test_bvh_matches_the_naive_chain(tmp_path):
         for bone, joint in (("LeftFoot", "left_ankle"), ("RightHand", "right_wrist")):
             want = at[bone] - middle
             np.testing.assert_allclose(found[t, JOINTS17.index(joint)], want, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"LeftUpLeg": "mixamorig:LeftUpLeg", "Spine1": "mixamorig:Spine1"},
+        {"LeftUpLeg": "UpperLeg_L", "LeftLeg": "LowerLeg_L", "LeftFoot": "Foot_L"},
+        {"LeftForeArm": "LowerArm_L", "LeftArm": "UpperArm_L", "LeftHand": "Hand_L"},
+        {"LeftForeArm": "lForeArm", "LeftArm": "lShldr", "LeftHand": "lHand", "LeftLeg": "lShin"},
+        {"Neck1": "Throat", "Spine1": "Chest"},
+    ],
+)
+def test_bvh_joints_go_by_many_names(change, tmp_path):
+    file = mocap_files.bvh(tmp_path) / "05" / "05_01.bvh"
+    wanted = recordings("bvh", tmp_path)[0].joints
+    text = file.read_text()
+    for old, new in change.items():
+        text = re.sub(rf"(ROOT|JOINT) {old}\n", rf"\1 {new}\n", text)
+    assert text != file.read_text()
+    file.write_text(text)
+    found = recordings("bvh", tmp_path)[0].joints
+    assert found is not None
+    np.testing.assert_array_equal(found[:, LIMBS], wanted[:, LIMBS])
 
 
 def test_units_of_motion_capture_can_be_given(tmp_path):

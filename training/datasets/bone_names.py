@@ -14,19 +14,20 @@ from vipe_training.datasets import skeleton_maps as maps
 
 # The first name that exists counts. Compared in small letters without prefix and punctuation:
 # "mixamorig:LeftUpLeg" is "leftupleg". In CMU's trees a joint begins at its parent's end, so
-# the neck of joints17 (the lower neck's end) is "Neck1" and the spine "Spine1".
+# the neck of joints17 (the lower neck's end) is "Neck1" and the spine "Spine1". {s} is the side
+# in full, {l} its first letter.
 _CENTRE = {
     "spine": ("spine1", "chest", "spine"),
     "neck": ("neck1", "neck"),
     "head": ("headend", "headtopend", "headnub", "headsite"),
 }
 _SIDES = {
-    "hip": ("{s}upleg", "{s}hip", "{s}thigh", "upperleg{l}", "thigh{l}"),
-    "knee": ("{s}leg", "{s}knee", "{s}shin", "lowerleg{l}", "calf{l}"),
-    "ankle": ("{s}foot", "{s}ankle", "foot{l}"),
-    "shoulder": ("{s}arm", "{s}uparm", "{s}upperarm", "upperarm{l}"),
-    "elbow": ("{s}forearm", "{s}lowarm", "{s}lowerarm", "{s}elbow", "lowerarm{l}"),
-    "wrist": ("{s}hand", "{s}wrist", "hand{l}"),
+    "hip": ("{s}upleg", "{s}hip", "{s}thigh", "upperleg{l}", "thigh{l}", "{l}thigh"),
+    "knee": ("{s}leg", "{s}knee", "{s}shin", "lowerleg{l}", "calf{l}", "{l}shin"),
+    "ankle": ("{s}foot", "{s}ankle", "foot{l}", "{l}foot"),
+    "shoulder": ("{s}arm", "{s}uparm", "{s}upperarm", "upperarm{l}", "{l}shldr"),
+    "elbow": ("{s}forearm", "{s}lowarm", "{s}lowerarm", "{s}elbow", "lowerarm{l}", "{l}forearm"),
+    "wrist": ("{s}hand", "{s}wrist", "hand{l}", "{l}hand"),
 }
 _NEEDED = ("spine", "neck", *(f"{s}_{part}" for s in ("left", "right") for part in _SIDES))
 
