@@ -14,8 +14,10 @@ processes, which DistributedDataParallel takes, is dL in both cases.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -42,11 +44,8 @@ def rank() -> int:
 def processes() -> Iterator[None]:
     """Join the processes that ``torchrun`` started; outside it nothing happens.
 
-    An error on one process ends all: the first to fail says it, the others end with
-    status 2 and without a word.
-
-    Raises:
-        VipeError: another process is gone.
+    An error on one process ends all: the first to fail says it in one line, the others end
+    without a word, all with status 2.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
@@ -58,11 +57,8 @@ def processes() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _first_to_fail(store):
-            raise SystemExit(2) from None
-        if _lost_a_process(error):
-            raise VipeError("a process of this run is gone: see what it said last") from error
-        raise
+        _fail(store, error)
+        raise  # a bug keeps its traceback
     finally:
         dist.destroy_process_group()
 
@@ -166,12 +162,20 @@ class _Total(torch.autograd.Function):
         return _Total.forward(ctx, gradients[0])
 
 
-def _first_to_fail(store: Any) -> bool:
+def _fail(store: Any, error: Exception) -> None:
+    """Say what a user can cause, if no other process has said why all end."""
     try:
-        return store.add("vipe/failed", 1) == 1
+        first = store.add("vipe/failed", 1) == 1
+        if not first:
+            # Whoever ends first has torchrun end the others: let the line come out.
+            store.wait(["vipe/said"], timedelta(seconds=10))
     except RuntimeError:  # the process that kept the store is gone
-        return False
-
-
-def _lost_a_process(error: Exception) -> bool:
-    return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
+        first = False
+    if not first:
+        raise SystemExit(2) from None
+    if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
+        error = VipeError("a process of this run is gone: see what it said last")
+    if isinstance(error, (VipeError, OSError)):
+        print(f"vipe train: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        store.set("vipe/said", "")
+        raise SystemExit(2) from None

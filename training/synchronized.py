@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vipe_training import distributed
+from vipe_training.models import System
 
 
 class GlobalBatchNorm(nn.BatchNorm1d):
@@ -66,14 +67,13 @@ class GlobalDropout(nn.Dropout):
 _GLOBAL = {nn.BatchNorm1d: GlobalBatchNorm, nn.Dropout: GlobalDropout}
 
 
-def parallel(system: nn.Module) -> nn.Module:
+def parallel(system: System) -> nn.Module:
     """The system as several processes train it: gradients are the mean over them."""
     if distributed.world() == 1:
         return system
     synchronize(system)
-    # A system with stages does not use all of its weights in each: they must be looked for.
-    # Weights are kept equal by equal steps, statistics by the layers above.
-    return DistributedDataParallel(system, find_unused_parameters=True, broadcast_buffers=False)
+    # Weights that a stage leaves alone have no gradient to wait for: they must be looked for.
+    return DistributedDataParallel(system, find_unused_parameters=system.stages)
 
 
 def synchronize(system: nn.Module) -> None:
