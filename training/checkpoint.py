@@ -137,7 +137,7 @@ def _save(tensors: dict[str, Tensor], header: dict[str, Any], path: Path) -> Non
         with atomic(path) as part:
             save_file(tensors, part, {"vipe": json.dumps(header)})
     except SafetensorError as error:  # how the library passes on that the disk is full
-        reason = str(error).rpartition("I/O error: ")[2]
+        reason = str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]
         raise VipeError(f"cannot write {path}: {reason}") from None
 
 

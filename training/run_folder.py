@@ -8,7 +8,8 @@ from vipe_core.errors import VipeError
 from vipe_core.files import check_writable
 from vipe_training.logs import EVENTS, METRICS
 
-LAST, BEST = "last.safetensors", "best.safetensors"
+SUFFIX = "safetensors"
+LAST, BEST = f"last.{SUFFIX}", f"best.{SUFFIX}"
 
 
 def prepare(folder: Path, resume: bool, overwrite: bool) -> None:
@@ -24,6 +25,8 @@ def prepare(folder: Path, resume: bool, overwrite: bool) -> None:
             holds none to resume.
     """
     check_writable(folder / METRICS)
+    for half_written in folder.glob(f".*.{SUFFIX}.*.part"):  # by a process that was killed
+        half_written.unlink()
     if resume:
         if not (folder / LAST).is_file():
             raise VipeError(f"no checkpoint {folder / LAST} to resume from")

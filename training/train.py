@@ -73,6 +73,9 @@ class RunConfig:
         for name in ("steps", "validate_every", "validation_poses", "log_every"):
             if getattr(self, name) < 1:
                 raise VipeError(f"{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("minutes", "patience"):
+            if getattr(self, name) < 0:
+                raise VipeError(f"{name} is {getattr(self, name)}, expected 0 or more")
 
 
 def make_system(config: RunConfig) -> System:

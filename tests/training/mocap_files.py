@@ -97,7 +97,8 @@ BONES: dict[str, tuple[str, object, str, tuple[float, float, float]]] = {
     "thorax": ("upperback", (0.0, 1.38, 0.0), "rx ry rz", (0, 0, 0)),
     "lowerneck": ("thorax", "neck", "rx ry rz", (0, 0, 0)),
     "upperneck": ("lowerneck", (0.0, 1.6, 0.0), "rx ry rz", (0, 0, 0)),
-    "head": ("upperneck", "head", "rx ry rz", (0, 0, 0)),
+    # The bone ends inside the head.
+    "head": ("upperneck", (0.0, 1.6 + 0.12 / 1.81, 0.0), "rx ry rz", (0, 0, 0)),
     "lclavicle": ("thorax", "left_shoulder", "ry rz", (0, 0, 0)),
     "lhumerus": ("lclavicle", "left_elbow", "rx ry rz", (180, 30, 90)),
     "lradius": ("lhumerus", "left_wrist", "rx", (0, 30, 90)),
@@ -182,14 +183,15 @@ TREE: dict[str, tuple[str, object]] = {
     "LowerBack": ("Hips", "pelvis"),
     "Spine": ("LowerBack", (0.0, 1.08, 0.0)),
     "Spine1": ("Spine", "spine"),
-    "Neck": ("Spine1", (0.0, 1.38, 0.0)),
+    # From the upper back on by a thorax that is like it: (0, 0.12, 0.01).
+    "Neck": ("Spine1", (0.0, 1.32, 0.02)),
     "Neck1": ("Neck", "neck"),
     "Head": ("Neck1", (0.0, 1.6, 0.0)),
-    "LeftShoulder": ("Spine1", (0.0, 1.38, 0.0)),
+    "LeftShoulder": ("Spine1", (0.0, 1.32, 0.02)),
     "LeftArm": ("LeftShoulder", "left_shoulder"),
     "LeftForeArm": ("LeftArm", "left_elbow"),
     "LeftHand": ("LeftForeArm", "left_wrist"),
-    "RightShoulder": ("Spine1", (0.0, 1.38, 0.0)),
+    "RightShoulder": ("Spine1", (0.0, 1.32, 0.02)),
     "RightArm": ("RightShoulder", "right_shoulder"),
     "RightForeArm": ("RightArm", "right_elbow"),
     "RightHand": ("RightForeArm", "right_wrist"),
@@ -211,12 +213,13 @@ def bvh_angles() -> np.ndarray:
     return angles
 
 
-def bvh_text() -> str:
+def bvh_text(lost: tuple[str, ...] = ()) -> str:
+    """The file; joints named ``lost`` begin where their parents do."""
     lines = ["HIERARCHY"]
 
     def write(name: str, depth: int) -> None:
         pad, parent = "\t" * depth, TREE[name][0]
-        offset = place(name) - place(parent) if parent else np.zeros(3)
+        offset = place(name) - place(parent) if parent and name not in lost else np.zeros(3)
         kind = "JOINT" if parent else "ROOT"
         position = "" if parent else "Xposition Yposition Zposition "
         lines.append(f"{pad}{kind} {name}")
@@ -244,7 +247,7 @@ def bvh_text() -> str:
     return "\n".join([*lines, ""])
 
 
-def bvh(folder: Path) -> Path:
+def bvh(folder: Path, lost: tuple[str, ...] = ()) -> Path:
     (folder / "05").mkdir(parents=True)
-    (folder / "05" / "05_01.bvh").write_text(bvh_text())
+    (folder / "05" / "05_01.bvh").write_text(bvh_text(lost))
     return folder

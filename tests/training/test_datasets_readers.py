@@ -232,6 +232,23 @@ def test_bvh_matches_the_naive_chain(tmp_path):
             np.testing.assert_allclose(found[t, JOINTS17.index(joint)], want, atol=1e-5)
 
 
+def test_the_faults_of_the_conversion_of_cmu_are_put_right(tmp_path):
+    lost = ("Neck", "LeftShoulder", "RightShoulder")
+    whole = recordings("bvh", mocap_files.bvh(tmp_path / "whole"))[0].joints
+    found = recordings("bvh", mocap_files.bvh(tmp_path / "cmu", lost))[0].joints
+    assert whole is not None
+    assert found is not None
+    assert np.isnan(found[0, LIMBS]).all()  # the first frame is a T-pose in whole degrees
+    np.testing.assert_allclose(found[1:, [*LIMBS, NECK]], whole[1:, [*LIMBS, NECK]], atol=1e-5)
+    # The end of the head bone, the head top otherwise, lies inside the head.
+    bone = np.array([0.0, 0.12, 0.0])
+    turned = rotation("y", 90.0)
+    head_start = whole[1, HEAD] - turned @ bone
+    np.testing.assert_allclose(found[1, HEAD], head_start + 1.81 * turned @ bone, atol=1e-5)
+    nose = head_start + turned @ [0.0, 0.6 * 0.12, 1.17 * 0.12]
+    np.testing.assert_allclose(found[1, NOSE], nose, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "change",
     [

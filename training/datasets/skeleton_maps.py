@@ -39,6 +39,9 @@ SMPL = {
 }
 SMPL_HEAD = 15
 
+# CMU's head bone ends in the middle of the head. In lengths of that bone, from its start: the head
+# top, and how far up and before it the nose is.
+_BONE_TOP, _BONE_NOSE = 1.81, (0.60, 1.17)
 # Of the way from neck to head top: how far up the nose is, and how far in front of it.
 _NOSE_UP, _NOSE_FORWARD = 0.515, 0.36
 # In trunks (mid-hip to neck): head top above the ears; nose and head top seen from SMPL's
@@ -91,6 +94,18 @@ def add_nose(joints: np.ndarray, forward: np.ndarray) -> None:
     length = np.linalg.norm(axis, axis=-1, keepdims=True)
     ahead = unit(reject(forward, unit(axis)))
     set_joint(joints, "nose", neck + _NOSE_UP * axis + _NOSE_FORWARD * length * ahead)
+
+
+def add_cmu_head(
+    joints: np.ndarray, start: np.ndarray, end: np.ndarray, forward: np.ndarray
+) -> None:
+    """Put nose and head top where CMU's head bone from ``start`` to ``end`` (T, 3) says;
+    ``forward`` (T, 3), of length one, is the head's."""
+    bone = end - start
+    length = np.linalg.norm(bone, axis=-1, keepdims=True)
+    ahead = length * forward
+    set_joint(joints, "nose", start + _BONE_NOSE[0] * bone + _BONE_NOSE[1] * ahead)
+    set_joint(joints, "head", start + _BONE_TOP * bone)
 
 
 def from_coco(points: np.ndarray) -> np.ndarray:

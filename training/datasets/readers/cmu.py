@@ -1,7 +1,7 @@
 """CMU motion capture as its owners give it out: ``subjects/05/05.asf`` and ``05_01.amc``.
 
 Y up, degrees, 1 / 0.45 inch. The wrist is the end of the radius bone, which makes the forearm
-short. Source: http://mocap.cs.cmu.edu.
+short; the head bone ends inside the head and is lengthened. Source: http://mocap.cs.cmu.edu.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vipe_core.errors import VipeError
-from vipe_training.datasets import asf_file, bone_names
+from vipe_training.datasets import asf_file
 from vipe_training.datasets import skeleton_maps as maps
 from vipe_training.datasets.readers.common import find, need
 from vipe_training.datasets.recording import Kind, Recording, Sequence
@@ -61,15 +61,17 @@ class Cmu:
     def _read(self, path: Path) -> Iterator[Recording]:
         file = _skeleton(path)
         skeleton = asf_file.read_skeleton(file)
-        if lacking := [bone for bone in _BONES.values() if bone not in skeleton.names]:
+        if lacking := [
+            bone for bone in (*_BONES.values(), "upperneck") if bone not in skeleton.names
+        ]:
             raise VipeError(f"ASF {file}: no bone {lacking[0]}; CMU's skeleton is needed")
         index = {joint: skeleton.names.index(bone) for joint, bone in _BONES.items()}
         unit = skeleton.metres if self.scale is None else self.scale
-        resting = skeleton.pose([{}])[0]
         ends, turned = skeleton.pose(asf_file.read_motion(path, skeleton))
         joints = maps.take(ends * unit, index)
-        ahead = bone_names.facing(maps.take(resting, index))[0]
-        maps.add_nose(joints, turned[:, index["head"]] @ ahead)
+        start, end = (ends[:, skeleton.names.index(bone)] * unit for bone in ("upperneck", "head"))
+        # The resting skeleton faces +z.
+        maps.add_cmu_head(joints, start, end, turned[:, index["head"], :, 2])
         yield Recording(f"cmu{file.stem.zfill(3)}", self.fps, maps.about_pelvis(joints))
 
 
