@@ -16,7 +16,7 @@ from vipe_core import model_file, runtime
 from vipe_core.errors import VipeError
 from vipe_core.files import atomic
 from vipe_core.model_metadata import ModelMetadata
-from vipe_core.skeletons import BODY13
+from vipe_core.skeletons import BODY13, JOINTS17
 from vipe_training import checkpoint
 from vipe_training.calibration import fit_sigmoid
 from vipe_training.config import build
@@ -52,7 +52,13 @@ class Graph(nn.Module):
         outputs = (mean[:, 0], variance[:, 0], mean[:, 1], variance[:, 1])
         if heads.joints is None:
             return outputs
-        return *outputs, *(_pairs(v)[:, 0] for v in heads.pose())
+        joints, joint_std = (_pairs(v) for v in heads.pose())  # (N, 2, 17, 3), (N, 2, 17)
+        if not self.system.averages_twin:
+            return *outputs, joints[:, 0], joint_std[:, 0]
+        mirror = list(JOINTS17.mirror)
+        back = joints[:, 1, mirror] * joints.new_tensor([1.0, -1.0, 1.0])  # left is +y
+        joint_std = (joint_std[:, 0] + joint_std[:, 1, mirror]) / 2
+        return *outputs, (joints[:, 0] + back) / 2, joint_std
 
     def _windows(self, features: Tensor) -> Tensor:
         """(N, T, 39) for a system that takes windows; (N, 39) as it is for the others."""

@@ -11,11 +11,13 @@ from tests.training.systems import NAMES, untrained
 from vipe_core import runtime
 from vipe_core.errors import VipeError
 from vipe_core.geometry import mirror_points
+from vipe_core.skeletons import JOINTS17
 from vipe_training import export as module
 from vipe_training.calibration import fit
 from vipe_training.config import build
 from vipe_training.evaluate.protocol import chest4, render
 from vipe_training.export import export, hard_inputs, load_trained, parity
+from vipe_training.features import encode_input
 from vipe_training.train import RunConfig, train
 
 SMALL = {"width": 96, "blocks": 1}
@@ -71,6 +73,20 @@ def test_mirror_outputs_are_the_outputs_of_the_mirrored_person(exported):
         return
     np.testing.assert_allclose(one.mirror_mean, other.mean, atol=1e-4)
     np.testing.assert_allclose(one.mirror_variance, other.variance, atol=1e-4)
+
+
+def test_an_averaged_pose_is_the_mirrored_pose_of_the_mirrored_person(exported):
+    made, model = exported
+    if not made.system.averages_twin:
+        return
+    points = seen(model)
+    one, other = model(points), model(mirror_points(points, "body13", width=1000))
+    expected = other.joints[:, list(JOINTS17.mirror)] * np.array([1, -1, 1])
+    np.testing.assert_allclose(one.joints, expected, atol=1e-4)
+    np.testing.assert_allclose(one.std, other.std[:, list(JOINTS17.mirror)], atol=1e-4)
+    with torch.no_grad():
+        alone = made.system.heads(encode_input(torch.from_numpy(points), torch.ones(30, 13)))
+    assert np.abs(alone.joints.numpy() - one.joints).max() > 1e-3
 
 
 def test_batch_position_and_pixel_scale_do_not_matter(exported):

@@ -52,6 +52,8 @@ class System(nn.Module):
         task: ``embedding``, ``pose`` or ``embedding+pose``.
         frames: T, length of the input window; the heads describe its middle frame.
         stages: whether there are steps whose loss leaves some weights alone.
+        averages_twin: the model file averages the pose with that of the mirrored twin, turned
+            back; the twin is computed for its embedding anyway.
         mixed_precision: run the networks under bfloat16 autocast.
         compiled: a faster :meth:`heads` for training, from ``torch.compile``.
     """
@@ -59,6 +61,7 @@ class System(nn.Module):
     task: str
     frames: int = 1
     stages: bool = False
+    averages_twin = False
     mixed_precision = False
     compiled: Callable[[Tensor], Heads] | None = None
 

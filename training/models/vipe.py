@@ -62,6 +62,7 @@ class Vipe(System):
     """Contrastive embedding and canonical lifting on one pre-norm trunk."""
 
     task = "embedding+pose"
+    averages_twin = True
 
     def __init__(self, config: VipeConfig) -> None:
         super().__init__()
