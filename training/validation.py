@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,9 +12,7 @@ from vipe_training.evaluate.lifting import evaluate_lifting
 from vipe_training.evaluate.retrieval import hit_at_k
 from vipe_training.features import encode_input
 from vipe_training.models import Heads, System
-
-if TYPE_CHECKING:
-    from vipe_training.train import DataConfig
+from vipe_training.run_config import DataConfig
 
 
 class Validation:
