@@ -44,11 +44,10 @@ SMPL_HEAD = 15
 _BONE_TOP, _BONE_NOSE = 1.81, (0.60, 1.17)
 # Of the way from neck to head top: how far up the nose is, and how far in front of it.
 _NOSE_UP, _NOSE_FORWARD = 0.515, 0.36
-# In trunks (mid-hip to neck): head top above the ears; nose and head top seen from SMPL's
-# joint "head", which is the base of the skull.
+# In trunks (mid-hip to neck): head top above the ears; up and before SMPL's joint "head", which
+# lies between the ears, the nose and the head top of its mean body.
 _TOP_OVER_EARS = 0.25
-_SKULL_NOSE = (0.05, 0.20)
-_SKULL_TOP = (0.33, 0.03)
+_SKULL_NOSE, _SKULL_TOP = (0.0, 0.17), (0.26, -0.02)
 
 
 def take(points: np.ndarray, index: Mapping[str, int], skeleton: Skeleton = JOINTS17) -> np.ndarray:
