@@ -29,6 +29,8 @@ _BONES = (
     *(("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee")),
     *(("knee", "ankle"), ("shoulder", "hip")),
 )
+# Poses vary by about a tenth of the stature: a step of the optimiser should move them less.
+_JOINT_SCALE = 0.1
 # Hips at 53.0 % and shoulders at 81.8 % of the standing height (Winter, Biomechanics and
 # Motor Control of Human Movement): the only thing known of a body's size.
 _TRUNK = 0.288
@@ -80,7 +82,7 @@ class Epipolar(Lifter):
 
     def predict(self, features: Tensor) -> tuple[Tensor, Tensor]:
         x = self.trunk(features)
-        return complete(self.output(x).reshape(-1, _POINTS, 3)), x
+        return complete(_JOINT_SCALE * self.output(x).reshape(-1, _POINTS, 3)), x
 
     def normalized_trunk(self) -> nn.Module:
         return self.trunk

@@ -84,12 +84,12 @@ class Lifter(System):
         self, batch: Batch, progress: float, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         check_frames(batch, 1)
-        views = batch.features.shape[1]
         heads = self.batch_heads(batch.features)
         assert isinstance(heads, LifterHeads)
-        pose = self.pose_loss(heads.in_camera(), camera_joints(batch).flatten(0, 1))
+        target = camera_joints(batch).flatten(0, 1)  # (B V, 17, 3)
+        pose = self.pose_loss(heads.in_camera(), target)
         joints, joint_std = heads.pose()
-        error = joints.detach() - batch.joints.repeat_interleave(views, 0)
+        error = joints.detach() - canonicalize(target)
         nll = joint_nll(error, joint_std.log())
         return pose + nll, {"pose": pose, "nll": nll, "error": error.norm(dim=-1).mean()}
 
