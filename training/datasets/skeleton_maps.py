@@ -1,8 +1,7 @@
 """From the joints of each data set to ``joints17``, and from its axes to y up.
 
 Joints are taken by name. What a set lacks is made the same way for all: the pelvis is the
-middle of the hips; nose and head top, where a set has none, are put where the recorded ones
-of CMU's people are on average.
+middle of the hips; nose and head top, where a set has none, are fixed to the head.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _BONE_TOP, _BONE_NOSE = 1.81, (0.60, 1.17)
 # Of the way from neck to head top: how far up the nose is, and how far in front of it.
 _NOSE_UP, _NOSE_FORWARD = 0.515, 0.36
 # In trunks (mid-hip to neck): head top above the ears; up and before SMPL's joint "head", which
-# lies between the ears, the nose and the head top of its mean body.
+# lies between the ears, roughly the nose and the head top of a grown person.
 _TOP_OVER_EARS = 0.25
 _SKULL_NOSE, _SKULL_TOP = (0.0, 0.17), (0.26, -0.02)
 
