@@ -1,6 +1,6 @@
 """Our code against a named baseline, both timed in the same run, turn by turn.
 
-    python -m benchmarks [--model FILE.onnx] [--out out/bench.json]
+    python -m benchmarks [--model FILE.onnx] [--out out/bench.json] [--quality]
 
 Milliseconds depend on the machine and on what else it does; the ratio of two things that
 took turns depends on neither much. Below 1 ours is faster. `aim` is what we hold
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,17 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--model", type=Path, help="model file (default: the shipped one)")
     parser.add_argument("--out", type=Path, default=Path("out/bench.json"))
+    parser.add_argument(
+        "--quality", action="store_true", help="only: is training as good as by the plain loss"
+    )
     args = parser.parse_args(argv)
     try:
+        if args.quality:
+            from benchmarks.training import quality
+
+            for line in quality():
+                print(line, flush=True)
+            return 0
         files.check_writable(args.out)
         measure(runtime.load(args.model or model_file.default_path()), args.out)
     except VipeError as error:
@@ -65,7 +75,7 @@ def measure(model: runtime.Model, out: Path) -> None:
     print(repr(model))
     print(f"{'what':<30} {'baseline':<32} {'ours ms':>9} {'base ms':>9} {'ratio':>6} {'aim':>6}")
     rows = []
-    for row in (*call_overhead(model), batch(model), *search()):
+    for row in chain(call_overhead(model), [batch(model)], search(), training()):
         rows.append(asdict(row))
         print(
             f"{row.what:<30} {row.baseline:<32} {row.ms:9.3f} {row.baseline_ms:9.3f} "
@@ -74,6 +84,19 @@ def measure(model: runtime.Model, out: Path) -> None:
     machine = {"machine": platform.machine(), "cores": os.cpu_count(), "model": repr(model)}
     text = json.dumps({**machine, "rows": rows}, indent=2)
     files.write_atomically(out, f"{text}\n".encode())
+
+
+def training() -> Iterator[Row]:
+    """The trainer's rows where torch and the motion files are; a line where they are not."""
+    try:
+        from benchmarks.training import on_gpu, rows
+
+        yield from rows()
+        print(on_gpu())
+    except ModuleNotFoundError as error:
+        print(f"training: skipped, no {error.name} here: make test sets it up")
+    except VipeError as error:
+        print(f"training: skipped, {error}")
 
 
 def call_overhead(model: runtime.Model) -> Iterator[Row]:
