@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import yaml
 
+from vipe_core.model_metadata import ModelMetadata
 from vipe_core.runtime import Model
 from vipe_training.config import to_dict
 from vipe_training.datasets import load_motion
@@ -14,14 +15,14 @@ _TEXT = """# {name} {version}
 
 {task}; {parameters:.1f} M parameters, {bytes:.1f} MB, fingerprint `{fingerprint}`.
 
-* **Input**: 13 keypoints (`body13`) in raw pixels with a visibility each; missing points are
+* **Input**: {inputs} in raw pixels with a visibility each; missing points are
   NaN or have a visibility below 0.5. **Output**: {outputs}.
 * **Training data**: {training_data}. Nothing else.
 * **Licence**: {licence}. The data used in this project was obtained from mocap.cs.cmu.edu. The
   database was created with funding from NSF EIA-0196217.
 * **Made by**: `{command}`, seed {seed}, best checkpoint by validation at step {step},
   commit `{commit}`.
-* **Matching sigmoid**: a = {a:.4f}, b = {b:.4f}; a match is NP-MPJPE <= {kappa}.
+* **Matching**: {matching}; a match is NP-MPJPE <= {kappa}.
 
 ## Measured
 
@@ -57,26 +58,23 @@ detectors they are too small.
 def card(trained: Trained, model: Model, results: Results) -> str:
     """The Markdown card of a model file."""
     meta = model.metadata
-    outputs = f"Gaussian embedding of {meta.embedding_size} dimensions, also of the mirrored twin"
-    if meta.has_pose:
-        outputs += "; 17 joints in the body frame with a standard deviation each"
     parameters = sum(p.numel() for p in trained.system.inference_parameters())
     return _TEXT.format(
         name=meta.name,
         version=meta.version,
-        task=_SUMMARY[trained.config.system],
+        task=summary(trained),
         parameters=parameters / 1e6,
         bytes=model.path.stat().st_size / 1e6,
         fingerprint=model.fingerprint,
-        outputs=outputs,
+        inputs=_inputs(meta),
+        outputs=_outputs(meta),
+        matching=_matching(meta),
         training_data=meta.training_data,
         licence=meta.licence,
         command=meta.command,
         seed=meta.seed,
         step=trained.step,
         commit=meta.git_commit[:12],
-        a=meta.sigmoid_a,
-        b=meta.sigmoid_b,
         kappa=meta.kappa,
         tables=markdown(results),
         poses=results.poses,
@@ -88,11 +86,53 @@ def card(trained: Trained, model: Model, results: Results) -> str:
     )
 
 
+# By the name of a shipped configuration, else by its system.
 _SUMMARY = {
     "vipe": "VIPE, the default: contrastive Gaussian embedding and canonical lifting in one net",
+    "vipe_temporal": "VIPE on windows of frames",
     "pr_vipe": "Pr-VIPE as published (triplet ratio loss on sampled matching probabilities)",
+    "pr_vipe_temporal": "Pr-VIPE on windows of 7 frames, 32 dimensions, as published",
+    "pr_vipe_temporal56": "Pr-VIPE on windows of 7 frames, 56 dimensions, as published",
+    "pr_vipe_occlusion_independent": "Pr-VIPE for missing points (each hidden by itself)",
+    "pr_vipe_occlusion_structured": "Pr-VIPE for missing points (hidden as in real pictures)",
+    "vipe_point": "the point embedding of the Pr-VIPE paper (a mean, no variance)",
+    "l2_vipe": "L2-VIPE, the paper's baseline (unit vectors, triplet loss on squared distances)",
     "v_vipe": "V-VIPE, reconstructed (3D pose VAE, 2D mapping network, frozen decoder)",
+    "lifting": "Martinez et al. 2017, a lifter in camera axes: a baseline without an embedding",
+    "semgcn": "SemGCN (Zhao et al. 2019), a graph lifter: a baseline without an embedding",
+    "epipolar": "a lifter that learnt from two uncalibrated views without 3D truth (after "
+    "EpipolarPose, Kocabas et al. 2019)",
 }
+
+
+def summary(trained: Trained) -> str:
+    """What the model is, in one line."""
+    config = trained.config
+    return _SUMMARY.get(config.name, _SUMMARY[config.system])
+
+
+def _inputs(meta: ModelMetadata) -> str:
+    points = f"13 keypoints (`{meta.skeleton_2d}`)"
+    if meta.frames == 1:
+        return points
+    return f"windows of {meta.frames} frames {meta.frame_step:g} s apart, each with {points}"
+
+
+def _outputs(meta: ModelMetadata) -> str:
+    said = []
+    if meta.has_embedding:
+        size = meta.embedding_size
+        said.append(f"Gaussian embedding of {size} dimensions, also of the mirrored twin")
+    if meta.has_pose:
+        said.append("17 joints in the body frame with a standard deviation each")
+    middle = " of the middle frame" if meta.frames > 1 else ""
+    return "; ".join(said) + middle
+
+
+def _matching(meta: ModelMetadata) -> str:
+    if not meta.has_embedding:
+        return "poses are compared by NP-MPJPE themselves, there is no embedding"
+    return f"sigmoid with a = {meta.sigmoid_a:.4f}, b = {meta.sigmoid_b:.4f}"
 
 
 def _subjects(trained: Trained) -> int:
