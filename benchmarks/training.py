@@ -61,9 +61,10 @@ class PlainPrVipe(PrVipe):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         embedding = self.batch_heads(batch.features).embedding()
         mean, std = (v.reshape(-1, 2, v.shape[-1]) for v in embedding)
-        noise = torch.randn(*mean.shape[:2], 20, mean.shape[-1], generator=generator)
+        k = self.config.samples
+        noise = torch.randn(*mean.shape[:2], k, mean.shape[-1], generator=generator)
         z = mean[:, :, None] + std[:, :, None] * noise  # (N, 2, K, D)
-        n, _, k, _ = z.shape
+        n = len(z)
         match = self.match
         assert match is not None
         gap = torch.cdist(z[:, 0].flatten(0, 1), z[:, 1].flatten(0, 1))  # (N K, N K)
