@@ -12,13 +12,13 @@ SUFFIX = "safetensors"
 LAST, BEST = f"last.{SUFFIX}", f"best.{SUFFIX}"
 
 
-def prepare(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Make the folder of a run ready, before anything slow.
+def check(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Whether a run may use this folder, before anything slow.
 
     Args:
         folder: made when it is not there.
         resume: it must hold a run to continue.
-        overwrite: a run that it holds is removed.
+        overwrite: a run that it holds may be removed, see :func:`clear`.
 
     Raises:
         VipeError: the folder cannot be written, or holds a run and neither was said, or
@@ -35,5 +35,9 @@ def prepare(folder: Path, resume: bool, overwrite: bool) -> None:
         raise VipeError(
             f"{folder} holds a run: --resume continues it, --overwrite removes it first"
         )
+
+
+def clear(folder: Path) -> None:
+    """Remove an earlier run, once the new one is known to be able to start."""
     for path in (folder / METRICS, folder / LAST, folder / BEST, *folder.glob(EVENTS)):
         path.unlink(missing_ok=True)

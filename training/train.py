@@ -20,7 +20,7 @@ from vipe_training.logs import Bar, MetricLog
 from vipe_training.models import SYSTEMS, System
 from vipe_training.optimizer import learning_rate, make_optimizer
 from vipe_training.run_config import RunConfig
-from vipe_training.run_folder import BEST, LAST, prepare
+from vipe_training.run_folder import BEST, LAST, check, clear
 from vipe_training.synchronized import parallel
 from vipe_training.validation import Validation, merit
 
@@ -57,7 +57,7 @@ def train(
         VipeError: bad configuration, data, device or folder, or a loss that is not finite.
     """
     if distributed.rank() == 0:
-        prepare(out, resume, overwrite)
+        check(out, resume, overwrite)
     if config.threads:
         torch.set_num_threads(config.threads)
     device = distributed.find_device(config.device)
@@ -66,6 +66,8 @@ def train(
     state = new_state(config, device)
     if resume:
         restore(state, config, out / LAST)
+    elif distributed.rank() == 0:
+        clear(out)
     run = _Run(config, state, source, out, progress)
     try:
         run.go()
