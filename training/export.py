@@ -18,14 +18,17 @@ from vipe_core.files import atomic
 from vipe_core.model_metadata import ModelMetadata
 from vipe_core.skeletons import BODY13, JOINTS17
 from vipe_training import checkpoint
-from vipe_training.calibration import fit_sigmoid
+from vipe_training.calibration import fit_sigmoid, fit_std_scale
 from vipe_training.config import build
 from vipe_training.features import FEATURES, encode_input, mirror_features
+from vipe_training.half import round_to_half, store_half
 from vipe_training.models import System
 from vipe_training.train import RunConfig, make_system
+from vipe_training.validation import Validation
 
 OPSET = 17
 PARITY = 1e-4
+_CALIBRATION_POSES = 400
 _LICENCE = (
     "Apache-2.0 weights; trained on CMU motion capture (free for research and for inclusion "
     "in products; the data itself may not be resold)"
@@ -33,17 +36,23 @@ _LICENCE = (
 
 
 class Graph(nn.Module):
-    """Raw keypoints to every output: normalisation, mask, mirrored twin and heads."""
+    """Raw keypoints to every output: normalisation, mask, mirrored twin and heads.
 
-    def __init__(self, system: System) -> None:
+    ``std_scale`` multiplies the joint standard deviations; see
+    :func:`vipe_training.calibration.fit_std_scale`.
+    """
+
+    def __init__(self, system: System, std_scale: float = 1.0) -> None:
         super().__init__()
         self.system = system
+        self.std_scale = std_scale
 
     def forward(self, keypoints: Tensor, visibility: Tensor) -> tuple[Tensor, ...]:
         joints = len(BODY13)
         features = encode_input(keypoints.reshape(-1, joints, 2), visibility.reshape(-1, joints))
         if "embedding" not in self.system.task:
-            return self.system.heads(self._windows(features)).pose()
+            joints, joint_std = self.system.heads(self._windows(features)).pose()
+            return joints, self.std_scale * joint_std
         # A person and the mirrored twin lie in neighbouring rows of one pass.
         own, twin = (self._windows(f) for f in (features, mirror_features(features)))
         heads = self.system.heads(torch.stack([own, twin], 1).flatten(0, 1))  # 2N rows
@@ -53,6 +62,7 @@ class Graph(nn.Module):
         if heads.joints is None:
             return outputs
         joints, joint_std = (_pairs(v) for v in heads.pose())  # (N, 2, 17, 3), (N, 2, 17)
+        joint_std = self.std_scale * joint_std
         if not self.system.averages_twin:
             return *outputs, joints[:, 0], joint_std[:, 0]
         mirror = list(JOINTS17.mirror)
@@ -99,18 +109,30 @@ def load_trained(path: Path) -> Trained:
     return Trained(system.eval(), config, header["step"], header.get("scores", {}))
 
 
-def export(trained: Trained, out: Path, version: str, metrics: dict[str, float]) -> Path:
+def export(
+    trained: Trained, out: Path, version: str, metrics: dict[str, float], half: bool = False
+) -> Path:
     """Write the model file of a trained system.
 
     The graph must agree with torch within 1e-4 on thousands of poses, hidden points, huge
     offsets and degenerate bodies among them; otherwise there is no file.
 
+    Args:
+        trained: the system; with ``half`` its weights are rounded.
+        out: file to write.
+        version: of the model.
+        metrics: figures to put into the file.
+        half: store the weight matrices as float16, which halves the file.
+
     Raises:
         VipeError: parity fails, or the file cannot be written.
     """
     system, config = trained.system, trained.config
-    data = to_onnx(system)
-    a, b = _sigmoid(trained)
+    if half:
+        round_to_half(system)
+    a, b, std_scale = _calibrate(trained)
+    graph = Graph(system, std_scale).eval()
+    data = store_half(to_onnx(graph)) if half else to_onnx(graph)
     metadata = ModelMetadata(
         name=config.name,
         version=version,
@@ -127,29 +149,38 @@ def export(trained: Trained, out: Path, version: str, metrics: dict[str, float])
         licence=_LICENCE,
         metrics=metrics,
         git_commit=_git_commit(),
-        command=f"vipe train {config.name} && vipe export runs/{config.name}/best.safetensors",
+        command=f"vipe train {config.name} && vipe export runs/{config.name}/best.safetensors"
+        + (" --half" if half else ""),
         seed=config.seed,
     )
     with atomic(out) as trial:
         model_file.write(trial, data, metadata)
-        error = parity(system, trial)
+        error = parity(graph, trial)
         if not error <= PARITY:
             raise VipeError(f"{out.name}: the graph differs from torch by {error:.1e}; not written")
     return out
 
 
-def _sigmoid(trained: Trained) -> tuple[float, float]:
-    """Slope and offset: learned, else fitted; 1 and 0 where there is no embedding."""
+def _calibrate(trained: Trained) -> tuple[float, float, float]:
+    """Slope and offset of the matching sigmoid, and the factor on the joint stds.
+
+    What a system has no use for is 1, 0 and 1.
+    """
     system, config = trained.system, trained.config
-    if "embedding" not in system.task:
-        return 1.0, 0.0
-    if learned := system.sigmoid():
-        return learned
-    return fit_sigmoid(system, config.data.validate, config.seed, config.batch.frame_step)
+    a, b = system.sigmoid() or (1.0, 0.0)
+    fits_sigmoid = "embedding" in system.task and not system.sigmoid()
+    if not fits_sigmoid and "pose" not in system.task:
+        return a, b, 1.0
+    step = config.batch.frame_step
+    validation = Validation(config.data, config.seed, _CALIBRATION_POSES, system.frames, step)
+    if fits_sigmoid:
+        a, b = fit_sigmoid(system, validation)
+    return a, b, fit_std_scale(system, validation) if "pose" in system.task else 1.0
 
 
-def to_onnx(system: System) -> bytes:
-    """The ONNX graph of a system, opset 17, dynamic batch, weights inside."""
+def to_onnx(graph: Graph) -> bytes:
+    """The ONNX graph in evaluation mode, opset 17, dynamic batch, weights inside."""
+    system = graph.system
     names = output_names(system)
     shape = (3, *([system.frames] if system.frames > 1 else []), len(BODY13))
     points = torch.rand(*shape, 2) * 100
@@ -158,7 +189,7 @@ def to_onnx(system: System) -> bytes:
         # fixed batch here; what it warns of is checked by the parity test instead.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Graph(system).eval(),  # the exporter would else leave the system in training mode
+            graph,  # in evaluation mode; else the exporter leaves the system training
             (points, torch.ones(shape)),
             str(Path(folder) / "graph.onnx"),
             dynamo=False,
@@ -170,18 +201,18 @@ def to_onnx(system: System) -> bytes:
         return (Path(folder) / "graph.onnx").read_bytes()
 
 
-def parity(system: System, path: Path, count: int = 10_000) -> float:
+def parity(graph: Graph, path: Path, count: int = 10_000) -> float:
     """Largest difference between the model file and torch, on hard inputs; relative where
     a value exceeds 1."""
-    points, visibility = hard_inputs(count, frames=system.frames)
+    points, visibility = hard_inputs(count, frames=graph.system.frames)
     estimates = runtime.load(path)(points, visibility)
     with torch.no_grad():
-        outputs = Graph(system).eval()(torch.from_numpy(points), torch.from_numpy(visibility))
+        outputs = graph(torch.from_numpy(points), torch.from_numpy(visibility))
     differences = [
         (
             np.abs(getattr(estimates, name) - output.numpy()) / output.abs().clamp_min(1).numpy()
         ).max()
-        for name, output in zip(output_names(system), outputs, strict=True)
+        for name, output in zip(output_names(graph.system), outputs, strict=True)
     ]
     return float(np.max(differences))
 

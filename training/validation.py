@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vipe_training.datasets import join, load_motion
 from vipe_training.evaluate import protocol
+from vipe_training.evaluate.coders import EmbeddingCoder
 from vipe_training.evaluate.lifting import evaluate_lifting
 from vipe_training.evaluate.retrieval import hit_at_k
 from vipe_training.features import encode_input
@@ -37,7 +38,7 @@ class Validation:
         if data.leave_out:
             people = load_motion(data.train)
             left_out = people.select(np.isin(people.subject, data.leave_out))
-            motion = join([motion, left_out])
+            motion = join([part for part in (motion, left_out) if len(part)])
         self.joints = protocol.choose(motion, poses, seed, frames, step)
         self.matches = protocol.match_matrix(self.joints)
         self.points = protocol.render(self.joints, protocol.novel8(seed + 1), 0.02, seed)
@@ -52,11 +53,12 @@ class Validation:
         return scores
 
     def _hit1(self, model: System) -> float:
-        coded = []
-        for view in self.points:
-            mean, std = infer(model, view, np.ones(view.shape[:-1])).embedding()
-            coded.append((mean.numpy(), std.numpy() ** 2))
-        return float(hit_at_k(coded, coded, self.matches)[0])
+        def embed(points: np.ndarray, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            mean, std = infer(model, points, visibility).embedding()
+            return mean.numpy(), std.numpy() ** 2
+
+        coded = [embed(view, np.ones(view.shape[:-1])) for view in self.points]
+        return float(hit_at_k(EmbeddingCoder(embed), coded, coded, self.matches)[0])
 
     def _millimetres(self, model: System) -> float:
         def lift(points: np.ndarray, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

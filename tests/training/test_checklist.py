@@ -16,6 +16,7 @@ from vipe_training.batch import BatchSource
 from vipe_training.cameras import camera_rotation, pose_rotation
 from vipe_training.datasets import load_motion
 from vipe_training.evaluate import protocol
+from vipe_training.evaluate.coders import EmbeddingCoder
 from vipe_training.evaluate.retrieval import hit_at_k
 from vipe_training.features import encode_input
 from vipe_training.losses import (
@@ -207,7 +208,8 @@ def test_10_the_oracle_finds_everything_and_more_answers_never_hurt():
     assert protocol.hits(ranking, matches)[:, 0].all()
     zero = np.zeros_like(truth)
     noisy = [(truth + np.random.default_rng(k).normal(0, 0.5, truth.shape), zero) for k in range(3)]
-    curve = hit_at_k(noisy, noisy, matches)
+    coder = EmbeddingCoder(lambda points, visibility: (points, visibility))
+    curve = hit_at_k(coder, noisy, noisy, matches)
     assert 0 < curve[0] < 100
     assert (np.diff(curve) >= 0).all()
     assert (core_stature(people) > 1).all()  # metres went in, so the scale was taken out

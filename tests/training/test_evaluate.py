@@ -10,13 +10,17 @@ from vipe_core.errors import VipeError
 from vipe_core.geometry import normalize_3d, np_mpjpe, stature, to_body_frame
 from vipe_core.skeletons import BODY13, JOINTS17
 from vipe_training.evaluate import protocol
+from vipe_training.evaluate.coders import EmbeddingCoder, LiftingCoder
 from vipe_training.evaluate.lifting import evaluate_lifting
 from vipe_training.evaluate.retrieval import (
     TARGETED,
     aligned_keypoints,
-    evaluate_embedding,
+    evaluate_retrieval,
+    hit_after_discarding,
     hit_at_k,
 )
+
+CODER = EmbeddingCoder(lambda points, visibility: (points, visibility))
 
 
 def test_selected_poses_are_apart_and_reproducible():
@@ -68,11 +72,11 @@ def test_hit_at_k_on_a_hand_made_case():
     queries = [(np.array([[0.0], [10], [20]]), zero)] * 2
     index = [(np.array([[1.0], [2], [19]]), zero)] * 2
     # Pose 1 (at 10) ranks: 1 (8 away), 2 (9), 0 (9, later by its row): found first.
-    curve = hit_at_k(queries, index, np.eye(3, dtype=bool))
+    curve = hit_at_k(CODER, queries, index, np.eye(3, dtype=bool))
     np.testing.assert_allclose(curve, [100, 100, 100])
     # Pose 0 is now nearest to index row 1: found second.
     index = [(np.array([[2.0], [1], [19]]), zero)] * 2
-    curve = hit_at_k(queries, index, np.eye(3, dtype=bool))
+    curve = hit_at_k(CODER, queries, index, np.eye(3, dtype=bool))
     np.testing.assert_allclose(curve, [100 / 3, 100, 100], atol=1e-9)
 
 
@@ -82,11 +86,14 @@ def test_oracle_finds_everything_and_chance_finds_chance():
     truth = normalize_3d(people, "joints17").reshape(60, -1)
     rng = np.random.default_rng(0)
     zero = np.zeros_like(truth)
-    assert (hit_at_k([(truth, zero)] * 3, [(truth, zero)] * 3, matches) == 100).all()
+    assert (hit_at_k(CODER, [(truth, zero)] * 3, [(truth, zero)] * 3, matches) == 100).all()
     noise = [(rng.normal(size=truth.shape), zero) for _ in range(12)]
-    curve = hit_at_k(noise, noise, matches)
+    curve = hit_at_k(CODER, noise, noise, matches)
     assert curve[0] == pytest.approx(100 * matches.mean(), abs=1.5)
     assert (np.diff(curve) >= 0).all()
+
+
+PROTOCOLS = {"chest4", "chest4+n", "novel8", "novel8+n", "partial", "partial novel8"}
 
 
 def test_suite_of_an_embedding_that_sees_the_truth():
@@ -97,9 +104,38 @@ def test_suite_of_an_embedding_that_sees_the_truth():
         assert points.shape == (40, 13, 2)
         return truth, np.zeros_like(truth)
 
-    results = evaluate_embedding(embed, people)
-    assert set(results) == {"chest4", "chest4+n", "novel8", "novel8+n", "partial"}
+    results, discarded = evaluate_retrieval(EmbeddingCoder(embed), people)
+    assert set(results) == PROTOCOLS
     assert all(value == 100 for values in results.values() for value in values)
+    assert discarded == {"0 %": 100, "10 %": 100, "25 %": 100, "50 %": 100}
+
+
+def test_suite_of_a_lifter_that_sees_the_truth():
+    people = random_people(25)
+    turned = people[..., [2, 0, 1]]  # another frame: each pair is aligned
+    coder = LiftingCoder(lambda points, visibility: (turned, np.ones((25, 17))))
+    results, _ = evaluate_retrieval(coder, people)
+    assert set(results) == PROTOCOLS
+    assert all(value == 100 for values in results.values() for value in values)
+
+
+def test_discarding_the_uncertain_helps_who_knows_what_is_uncertain():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(40, 5))
+    lost = np.arange(40) < 10  # a quarter of the queries is noise, and says so
+    codes = []
+    for _ in range(2):
+        mean = np.where(lost[:, None], rng.normal(size=truth.shape), truth)
+        codes.append((mean, np.where(lost[:, None], 2.0, 0.01) * np.ones_like(truth)))
+    kept = hit_after_discarding(CODER, codes, np.eye(40, dtype=bool))
+    assert kept["0 %"] < kept["10 %"] < kept["25 %"] == kept["50 %"] == 100
+
+
+def test_windows_match_when_every_frame_does():
+    one, other = random_people(2)
+    windows = np.array([[one, one], [one, other], [other, other]])
+    expected = [[True, False, False], [False, True, False], [False, False, True]]
+    np.testing.assert_array_equal(protocol.match_matrix(windows), expected)
 
 
 def test_targeted_occlusions_are_ten_and_leave_the_torso():

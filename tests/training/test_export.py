@@ -10,15 +10,16 @@ from tests.bodies import random_people
 from tests.training.systems import NAMES, untrained
 from vipe_core import runtime
 from vipe_core.errors import VipeError
-from vipe_core.geometry import mirror_points
+from vipe_core.geometry import mirror_points, stature, to_body_frame
 from vipe_core.skeletons import JOINTS17
 from vipe_training import export as module
-from vipe_training.calibration import fit
+from vipe_training.batch import view_features
+from vipe_training.calibration import fit, fit_std_scale
 from vipe_training.config import build
 from vipe_training.evaluate.protocol import chest4, render
-from vipe_training.export import export, hard_inputs, load_trained, parity
-from vipe_training.features import encode_input
+from vipe_training.export import Graph, export, hard_inputs, load_trained, parity
 from vipe_training.train import RunConfig, train
+from vipe_training.validation import Validation, infer
 
 SMALL = {"width": 96, "blocks": 1}
 
@@ -40,13 +41,24 @@ def seen(model, count: int = 30) -> np.ndarray:
     return points if frames == 1 else np.repeat(points[:, None], frames, axis=1)
 
 
+def graph_of(made, model) -> Graph:
+    """The exported graph in torch, with the scale of the stds that the file has."""
+    graph = Graph(made.system).eval()
+    if model.metadata.has_pose:
+        points = torch.from_numpy(seen(model))
+        with torch.no_grad():
+            plain = graph(points, torch.ones(points.shape[:-1]))[-1]
+        graph.std_scale = float((torch.from_numpy(model(points.numpy()).std) / plain).median())
+    return graph
+
+
 def main_output(estimates) -> np.ndarray:
     return estimates.joints if estimates.mean is None else estimates.mean
 
 
 def test_graph_agrees_with_torch_on_hard_inputs(exported):
     made, model = exported
-    assert parity(made.system, model.path, count=2000) < 1e-4
+    assert parity(graph_of(made, model), model.path, count=2000) < 1e-4
     points, visibility = hard_inputs(1000, frames=made.system.frames)
     for value in vars(model(points, visibility)).values():
         assert value is None or np.isfinite(value).all()
@@ -85,7 +97,9 @@ def test_an_averaged_pose_is_the_mirrored_pose_of_the_mirrored_person(exported):
     np.testing.assert_allclose(one.joints, expected, atol=1e-4)
     np.testing.assert_allclose(one.std, other.std[:, list(JOINTS17.mirror)], atol=1e-4)
     with torch.no_grad():
-        alone = made.system.heads(encode_input(torch.from_numpy(points), torch.ones(30, 13)))
+        alone = made.system.heads(
+            view_features(torch.from_numpy(points), torch.ones(points.shape[:-1], dtype=torch.bool))
+        )
     assert np.abs(alone.joints.numpy() - one.joints).max() > 1e-3
 
 
@@ -111,11 +125,12 @@ def test_a_graph_that_differs_is_not_written(data, tmp_path, monkeypatch):
     made = untrained("vipe")
     right = module.to_onnx
 
-    def wrong(system):
+    def wrong(graph):
+        system = graph.system
         with torch.no_grad():
             system.embedding.mean.bias += 0.01
         try:
-            return right(system)
+            return right(graph)
         finally:
             with torch.no_grad():
                 system.embedding.mean.bias -= 0.01
@@ -156,3 +171,32 @@ def test_calibration_finds_the_sigmoid_that_made_the_labels():
     a, b = fit(distance, match)
     assert a == pytest.approx(2.0, rel=0.15)
     assert 0.5 * (b / a) + 0.5 * 4.5 == pytest.approx(4.5, rel=0.1)
+
+
+def test_std_scale_makes_the_intervals_hold(data):
+    made = untrained("vipe")
+    validation = Validation(made.config.data, 0, 30)
+    scale = fit_std_scale(made.system, validation)
+    inside, count = 0, 0
+    for view in validation.points:
+        joints, std = infer(made.system, view, np.ones(view.shape[:-1])).pose()
+        for person, pose in enumerate(validation.joints):
+            body = to_body_frame(pose, "joints17")
+            for j in range(1, 17):
+                error = np.abs(joints[person, j].numpy() - (body / stature(body))[j])
+                inside += int((error <= 1.6449 * scale * float(std[person, j])).sum())
+                count += 3
+    assert inside / count == pytest.approx(0.91, abs=0.002)
+
+
+def test_half_files_hold_the_rounded_weights_exactly(data, tmp_path):
+    made = untrained("vipe")
+    whole = export(made, tmp_path / "whole.onnx", "1", {})
+    before = made.system.trunk.blocks[0][1].weight.clone()
+    half = export(made, tmp_path / "half.onnx", "1", {}, half=True)
+    after = made.system.trunk.blocks[0][1].weight
+    torch.testing.assert_close(after, before.half().float(), rtol=0, atol=0)
+    # Half of the weights are gone; the graph itself, much of so small a file, stays.
+    assert half.stat().st_size < 0.8 * whole.stat().st_size
+    assert parity(graph_of(made, runtime.load(half)), half, count=500) < 1e-4
+    assert "--half" in runtime.load(half).metadata.command

@@ -18,6 +18,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--model-version", default="0.1.0", help="default: %(default)s")
     parser.add_argument("--data", default="mocap/cmu_mocap_test.npz", help="motion file to measure")
     parser.add_argument("--poses", type=int, default=2000, help="0: do not measure, no card")
+    parser.add_argument("--half", action="store_true", help="store weights as float16")
     args = parser.parse_args(argv)
     # Here and not above: --help works without torch.
     from vipe_core import runtime
@@ -26,12 +27,12 @@ def run(argv: list[str]) -> int:
     from vipe_training.export import export, load_trained
 
     trained = load_trained(args.checkpoint)
-    path = export(trained, args.out, args.model_version, trained.scores)
+    path = export(trained, args.out, args.model_version, trained.scores, args.half)
     print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
     if args.poses:
         results = evaluate_model(runtime.load(path), args.data, args.poses, seed=0)
         # The same graph once more, now with its own figures inside.
-        export(trained, args.out, args.model_version, results.flat())
+        export(trained, args.out, args.model_version, results.flat(), args.half)
         text = card(trained, runtime.load(path), results)
         path.with_suffix(".md").write_text(text)
         print(text)

@@ -104,6 +104,11 @@ def choose(
     return motion.joints[chosen[:, 0] if frames == 1 else chosen]
 
 
+def middle(joints: np.ndarray) -> np.ndarray:
+    """(N, 17, 3) poses of joints (N, 17, 3), or of the middle frames of (N, T, 17, 3)."""
+    return joints if joints.ndim == 3 else joints[:, joints.shape[1] // 2]
+
+
 def render(
     joints: np.ndarray, views: Sequence[View], noise: float = 0.0, seed: int = 0
 ) -> np.ndarray:
