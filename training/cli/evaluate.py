@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vipe_core.cli.common import Parser, load_model
 from vipe_core.files import write_atomically
-from vipe_training.evaluate.suite import evaluate_baseline, evaluate_model, markdown
+from vipe_training.evaluate.suite import Source, evaluate_baseline, evaluate_model, markdown
 
 
 def run(argv: list[str]) -> int:
@@ -21,16 +21,21 @@ def run(argv: list[str]) -> int:
     parser = Parser("evaluate", run.__doc__, "evaluate retrieval --out out/retrieval.json")
     parser.add_argument("suite", choices=["retrieval"])
     parser.add_model()
-    parser.add_argument("--data", default="mocap/cmu_mocap_test.npz", help="motion file")
+    parser.add_argument(
+        "--data", nargs="+", metavar="FILE", help="motion files, caches; %(default)s"
+    )
+    parser.set_defaults(data=list(Source().files))
+    parser.add_argument("--people", nargs="+", default=[], metavar="NAME", help="of them only")
     parser.add_argument("--poses", type=int, default=2000, help="poses after de-duplication")
     parser.add_argument("--seed", type=int, default=0, help="of poses, cameras and noise")
     parser.add_argument("--baseline", action="store_true", help="also aligned 2D keypoints (slow)")
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     args = parser.parse_args(argv)
     model = load_model(args.model)
-    tables = [evaluate_model(model, args.data, args.poses, args.seed)]
+    source = Source(tuple(args.data), tuple(args.people))
+    tables = [evaluate_model(model, source, args.poses, args.seed)]
     if args.baseline:
-        tables.append(evaluate_baseline(args.data, args.poses, args.seed))
+        tables.append(evaluate_baseline(source, args.poses, args.seed))
     print("\n\n".join(markdown(table) for table in tables))
     if args.out:
         numbers = [{"fingerprint": model.fingerprint, **tables[0].to_dict()}]

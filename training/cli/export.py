@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vipe_core.cli.common import Parser
+from vipe_training.evaluate.suite import Source, evaluate_model
 
 
 def run(argv: list[str]) -> int:
@@ -16,21 +17,20 @@ def run(argv: list[str]) -> int:
     parser.add_argument("checkpoint", type=Path, help="best.safetensors of a run")
     parser.add_argument("out", metavar="OUT.onnx", type=Path, help="model file to write")
     parser.add_argument("--model-version", default="0.1.0", help="default: %(default)s")
-    parser.add_argument("--data", default="mocap/cmu_mocap_test.npz", help="motion file to measure")
+    parser.add_argument("--data", default=Source().files[0], help="motion file to measure on")
     parser.add_argument("--poses", type=int, default=2000, help="0: do not measure, no card")
     parser.add_argument("--half", action="store_true", help="store weights as float16")
     args = parser.parse_args(argv)
     # Here and not above: --help works without torch.
     from vipe_core import runtime
     from vipe_training.card import card
-    from vipe_training.evaluate.suite import evaluate_model
     from vipe_training.export import export, load_trained
 
     trained = load_trained(args.checkpoint)
     path = export(trained, args.out, args.model_version, trained.scores, args.half)
     print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
     if args.poses:
-        results = evaluate_model(runtime.load(path), args.data, args.poses, seed=0)
+        results = evaluate_model(runtime.load(path), Source((args.data,)), args.poses, seed=0)
         # The same graph once more, now with its own figures inside.
         export(trained, args.out, args.model_version, results.flat(), args.half)
         text = card(trained, runtime.load(path), results)

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from vipe_core.errors import VipeError
 from vipe_core.runtime import Model
-from vipe_training.datasets import load_motion
+from vipe_training.datasets import MotionSet, load_motion
 from vipe_training.evaluate import protocol
 from vipe_training.evaluate.coders import coder
 from vipe_training.evaluate.lifting import evaluate_lifting
@@ -29,7 +30,7 @@ class Results:
 
     Attributes:
         model: name, or ``aligned 2D keypoints``.
-        data: motion file.
+        data: motion files and people.
         poses: how many after de-duplication.
         seed: of poses, cameras and noise.
         hits: protocol -> Hit@1/5/10/20 in percent.
@@ -61,20 +62,44 @@ class Results:
         return asdict(self)
 
 
-def evaluate_model(model: Model, data: str, poses: int, seed: int) -> Results:
+@dataclass(frozen=True)
+class Source:
+    """Whose poses to measure on: motion files, and people of them; everybody if none is named.
+
+    Raises:
+        VipeError: from :meth:`load`, when a file cannot be read or nobody is left.
+    """
+
+    files: tuple[str, ...] = ("mocap/cmu_mocap_test.npz",)
+    people: tuple[str, ...] = ()
+
+    def load(self) -> MotionSet:
+        """The poses."""
+        motion = load_motion(self.files)
+        if not self.people:
+            return motion
+        if absent := sorted(set(self.people) - set(motion.subject)):
+            raise VipeError(f"nobody is called {absent[0]} in {', '.join(self.files)}")
+        return motion.select(np.isin(motion.subject, self.people))
+
+    def __str__(self) -> str:
+        files = ", ".join(self.files)
+        return f"{files} ({', '.join(self.people)})" if self.people else files
+
+
+def evaluate_model(model: Model, source: Source, poses: int, seed: int) -> Results:
     """Run the suite on a model file, on windows of frames if it takes them.
 
     A model without an embedding is ranked by the poses that it lifts, which takes minutes
     for a thousand of them.
     """
     info = model.metadata
-    motion = load_motion([data])
-    joints = protocol.choose(motion, poses, seed, info.frames, info.frame_step)
+    joints = protocol.choose(source.load(), poses, seed, info.frames, info.frame_step)
 
     def lift(points: np.ndarray, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return model(points, visibility).pose()
 
-    results = Results(info.name, data, len(joints), seed)
+    results = Results(info.name, str(source), len(joints), seed)
     results.hits, results.discarded = evaluate_retrieval(coder(model), joints, seed)
     if info.has_pose:
         results.lifting = {
@@ -84,11 +109,10 @@ def evaluate_model(model: Model, data: str, poses: int, seed: int) -> Results:
     return results
 
 
-def evaluate_baseline(data: str, poses: int, seed: int) -> Results:
+def evaluate_baseline(source: Source, poses: int, seed: int) -> Results:
     """The suite's cameras with aligned 2D keypoints instead of a model."""
-    joints = load_motion([data]).joints
-    joints = joints[protocol.select_poses(joints, poses, seed)]
-    results = Results("aligned 2D keypoints", data, len(joints), seed)
+    joints = protocol.choose(source.load(), poses, seed)
+    results = Results("aligned 2D keypoints", str(source), len(joints), seed)
     results.hits = aligned_keypoints(joints, seed)
     return results
 
