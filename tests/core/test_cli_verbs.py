@@ -16,7 +16,7 @@ import pytest
 from tests.cli import TIMEOUT, VIPE, error_line, vipe
 from tests.model_factory import make_model
 from vipe_core import embedding_file, keypoint_file, runtime, skeletons
-from vipe_core.embedding import pairwise_match_probability
+from vipe_core.embedding import likelihood_match_probability
 from vipe_core.keypoint_file import KeypointFile
 
 
@@ -235,8 +235,10 @@ def test_search_finds_what_the_probability_says(folder, embedded):
     assert said == "vipe search: no person in 1 of 3 queries: their indices are -1\n"
     found = load(folder / "out.npz")
     index, query = (embedding_file.read(embedded[name]) for name in ("index", "query"))
-    arrays = (a.astype(np.float64) for a in (query.mean, query.variance, *index.rows()))
-    everything = np.nan_to_num(pairwise_match_probability(*arrays, 1.25, 0.75), nan=-1)
+    asked = (a.astype(np.float64)[:, None] for a in (query.mean, query.variance))
+    rows = (a.astype(np.float64) for a in index.rows())
+    everything = likelihood_match_probability(*asked, *rows, 1.25, 0.75)
+    everything = np.nan_to_num(everything, nan=-1)
     expected = np.argsort(-everything, axis=1, kind="stable")[:, :4]
     np.testing.assert_array_equal(found["indices"][:2], expected[:2])
     best = np.take_along_axis(everything, expected, 1)
