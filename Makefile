@@ -9,6 +9,9 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check
 DONE := $(VENV)/done
 
+# Tests run two at a time: one thread each is fastest.
+test nightly train-smoke: export OMP_NUM_THREADS = 1
+
 .PHONY: setup demo test lint bench train-smoke nightly clean
 
 demo: setup ; $(PY) -m demo $(DEMO)

@@ -55,7 +55,7 @@ setup(
         *mapped("vipe_training", "training"),
     ],
     package_dir={"vipe_ros": "ros_ws/src/vipe_ros", "vipe_training": "training"},
-    package_data={"vipe_training": ["configs/*.yaml", "configs/*.npz"]},
+    package_data={"vipe_training": ["configs/*.yaml", "augment/*.npz"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         *share("package.xml", "launch/*.launch.py", "config/*", "models/*"),

@@ -20,9 +20,9 @@ from vipe_core import runtime
 from vipe_core.files import write_atomically
 from vipe_training.config import build, load, to_dict
 from vipe_training.evaluate.suite import Results, Source, evaluate_model
-from vipe_training.export import export, load_trained
-from vipe_training.run_config import RunConfig
-from vipe_training.train import train
+from vipe_training.export.write import export, load_trained
+from vipe_training.loop.run_config import RunConfig
+from vipe_training.loop.train import train
 
 SYSTEMS = ("vipe", "pr_vipe", "v_vipe")
 CONFIGS = Path(vipe_training.__file__).parent / "configs"

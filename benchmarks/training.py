@@ -16,16 +16,16 @@ from torch import Tensor
 import vipe_training
 from benchmarks.run import Row, compare
 from vipe_core.geometry import np_mpjpe
-from vipe_training.averaging import averaged
-from vipe_training.batch import Batch, BatchSource
-from vipe_training.checkpoint import State
+from vipe_training.augment.batch import Batch, BatchSource
 from vipe_training.config import load
+from vipe_training.loop.averaging import averaged
+from vipe_training.loop.checkpoint import State
+from vipe_training.loop.run_config import RunConfig
+from vipe_training.loop.train import make_source, new_state, train_step
+from vipe_training.loop.validation import Validation
 from vipe_training.losses import gaussian_prior, ratio_triplet_loss, squeezed_sigmoid
 from vipe_training.mining import normalize_3d
 from vipe_training.models.pr_vipe import PrVipe
-from vipe_training.run_config import RunConfig
-from vipe_training.train import make_source, new_state, train_step
-from vipe_training.validation import Validation
 
 THREADS = 2
 STEPS = 300  # of the comparison of quality

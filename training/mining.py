@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vipe_core.skeletons import BODY13, JOINTS17
-from vipe_training.people import trunk_length
+from vipe_training.augment.people import trunk_length
 
 # The 16 points of Pr-VIPE's temporal and masked labels: all but the face.
 JOINTS16 = [i for i, joint in enumerate(JOINTS17.joints) if joint != "nose"]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from vipe_training.checkpoint import save_model
 from vipe_training.config import load, to_dict
-from vipe_training.export import Trained
-from vipe_training.train import RunConfig, make_system, new_state
+from vipe_training.export.write import Trained
+from vipe_training.loop.checkpoint import save_model
+from vipe_training.loop.train import RunConfig, make_system, new_state
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))

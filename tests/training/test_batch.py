@@ -8,10 +8,10 @@ import torch
 
 from tests.bodies import random_people
 from vipe_core.errors import VipeError
-from vipe_training.batch import BatchConfig, BatchSource, cumulative_shares, view_features
+from vipe_training.augment.batch import BatchConfig, BatchSource, cumulative_shares, view_features
+from vipe_training.augment.people import PeopleConfig
+from vipe_training.augment.views import BODY13_IN_JOINTS17
 from vipe_training.datasets import MotionSet, windows
-from vipe_training.people import PeopleConfig
-from vipe_training.views import BODY13_IN_JOINTS17
 
 
 def motion_set(fps: float = 24.0) -> MotionSet:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from benchmarks.training import PlainPrVipe
+from vipe_training.loop.train import make_source, make_system
 from vipe_training.models import PrVipe
-from vipe_training.train import make_source, make_system
 
 from .test_train import config
 

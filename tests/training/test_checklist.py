@@ -11,14 +11,16 @@ from tests.training.systems import small, untrained
 from vipe_core.geometry import normalize_2d, normalize_3d, np_mpjpe
 from vipe_core.geometry import stature as core_stature
 from vipe_core.skeletons import BODY13, JOINTS17
-from vipe_training.averaging import Average, averaged
-from vipe_training.batch import BatchSource
-from vipe_training.cameras import camera_rotation, pose_rotation
+from vipe_training.augment.batch import BatchSource
+from vipe_training.augment.cameras import camera_rotation, pose_rotation
 from vipe_training.datasets import load_motion
 from vipe_training.evaluate import protocol
 from vipe_training.evaluate.coders import EmbeddingCoder
 from vipe_training.evaluate.retrieval import hit_at_k
 from vipe_training.features import encode_input
+from vipe_training.loop.averaging import Average, averaged
+from vipe_training.loop.train import make_system
+from vipe_training.loop.validation import infer
 from vipe_training.losses import (
     gaussian_prior,
     ratio_triplet_loss,
@@ -28,8 +30,6 @@ from vipe_training.losses import (
 from vipe_training.mining import normalize_3d as normalize_poses
 from vipe_training.mining import semi_hard_negatives
 from vipe_training.models.layers import GaussianHead, MatchSigmoid
-from vipe_training.train import make_system
-from vipe_training.validation import infer
 
 BODY = JOINTS17.indices(*BODY13.joints)
 TORSO = BODY13.indices("left_shoulder", "right_shoulder", "left_hip", "right_hip")

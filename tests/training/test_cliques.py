@@ -7,7 +7,7 @@ import pytest
 
 from vipe_core.errors import VipeError
 from vipe_core.skeletons import BODY13
-from vipe_training.cliques import draw_structured
+from vipe_training.augment.cliques import draw_structured
 from vipe_training.datasets.visibility import PATTERNS, pattern, write_table
 
 ALL = np.ones(13, bool)

@@ -8,8 +8,8 @@ import pytest
 
 from vipe_core.errors import VipeError
 from vipe_training.config import build, load, to_dict
+from vipe_training.loop.train import RunConfig, make_system
 from vipe_training.models import SYSTEMS
-from vipe_training.train import RunConfig, make_system
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.yaml"))
 

@@ -15,11 +15,11 @@ import torch
 
 from vipe_core.errors import VipeError
 from vipe_training import distributed
-from vipe_training.batch import BatchSource
+from vipe_training.augment.batch import BatchSource
 from vipe_training.datasets import load_motion
+from vipe_training.loop.synchronized import GlobalBatchNorm, GlobalDropout, synchronize
+from vipe_training.loop.train import make_system
 from vipe_training.models import SYSTEMS
-from vipe_training.synchronized import GlobalBatchNorm, GlobalDropout, synchronize
-from vipe_training.train import make_system
 
 from .test_train import config
 

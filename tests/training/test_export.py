@@ -12,14 +12,14 @@ from vipe_core import runtime
 from vipe_core.errors import VipeError
 from vipe_core.geometry import mirror_points, stature, to_body_frame
 from vipe_core.skeletons import JOINTS17
-from vipe_training import export as module
-from vipe_training.batch import view_features
-from vipe_training.calibration import fit, fit_std_scale
+from vipe_training.augment.batch import view_features
 from vipe_training.config import build
 from vipe_training.evaluate.protocol import chest4, render
-from vipe_training.export import Graph, export, hard_inputs, load_trained, parity
-from vipe_training.train import RunConfig, train
-from vipe_training.validation import Validation, infer
+from vipe_training.export import write as module
+from vipe_training.export.calibration import fit, fit_std_scale
+from vipe_training.export.write import Graph, export, hard_inputs, load_trained, parity
+from vipe_training.loop.train import RunConfig, train
+from vipe_training.loop.validation import Validation, infer
 
 SMALL = {"width": 96, "blocks": 1}
 

@@ -15,10 +15,10 @@ import torch
 
 from tests.bodies import write_motion_file
 from vipe_core.errors import VipeError
-from vipe_training import train as loop
-from vipe_training.checkpoint import load_model
 from vipe_training.config import load
-from vipe_training.train import RunConfig, train
+from vipe_training.loop import train as loop
+from vipe_training.loop.checkpoint import load_model
+from vipe_training.loop.train import RunConfig, train
 
 from .test_train import config, rows
 
@@ -32,7 +32,8 @@ SMALL = [
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from vipe_training import checkpoint, train
+from vipe_training.loop import checkpoint
+from vipe_training.loop import train
 from vipe_training.cli.train import run
 where, calls = sys.argv.pop(1), {"step": 0, "checkpoint": 0}
 def die(): os.kill(os.getpid(), signal.SIGKILL)

@@ -13,12 +13,12 @@ from vipe_core import files, keypoint_file
 from vipe_core.errors import VipeError
 from vipe_core.geometry import stature, to_body_frame
 from vipe_core.keypoint_file import KeypointFile
-from vipe_training.batch import BatchSource
+from vipe_training.augment.batch import BatchSource
 from vipe_training.datasets import load_motion
 from vipe_training.evaluate.protocol import chest4, render
-from vipe_training.export import Trained
+from vipe_training.export.write import Trained
+from vipe_training.loop.train import make_system
 from vipe_training.models import VVipe
-from vipe_training.train import make_system
 
 
 @pytest.fixture(scope="module")

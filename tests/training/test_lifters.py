@@ -13,12 +13,12 @@ from tests.training.systems import small
 from vipe_core.errors import VipeError
 from vipe_core.geometry import body_frame, stature, to_body_frame
 from vipe_core.skeletons import BODY13, JOINTS17
-from vipe_training.batch import BatchSource
+from vipe_training.augment.batch import BatchSource
 from vipe_training.datasets import load_motion
+from vipe_training.loop.train import make_system
 from vipe_training.models import canonical, semgcn
 from vipe_training.models.layers import Standard
 from vipe_training.models.semgcn import NonLocal, SemanticConv, adjacency, graph_input
-from vipe_training.train import make_system
 
 LIFTERS = ("lifting", "semgcn", "epipolar")
 

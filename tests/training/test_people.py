@@ -9,8 +9,7 @@ import torch
 from tests.bodies import random_people
 from vipe_core import geometry
 from vipe_core.skeletons import JOINTS17
-from vipe_training.datasets import canonical
-from vipe_training.people import (
+from vipe_training.augment.people import (
     LIMBS,
     PARENTS,
     PeopleConfig,
@@ -21,6 +20,7 @@ from vipe_training.people import (
     mirror,
     stature,
 )
+from vipe_training.datasets import canonical
 
 
 @pytest.fixture

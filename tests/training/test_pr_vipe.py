@@ -9,12 +9,12 @@ import torch
 
 from tests.training.systems import small
 from vipe_core.errors import VipeError
-from vipe_training.batch import BatchSource
+from vipe_training.augment.batch import BatchSource
 from vipe_training.datasets import load_motion
+from vipe_training.loop.train import make_system
 from vipe_training.mining import JOINTS16, normalize_3d, np_mpjpe, visible_joints
 from vipe_training.models import PrVipe, PrVipeConfig
 from vipe_training.models.layers import WindowTrunk, he_normal_
-from vipe_training.train import make_system
 
 EXACT = ("model.mining_samples=20", "model.candidates=0", "model.dropout=0")
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from tensorboardX.proto import event_pb2
 
-from vipe_training import train as loop
-from vipe_training.checkpoint import load_model
-from vipe_training.train import train
-from vipe_training.validation import Validation
+from vipe_training.loop import train as loop
+from vipe_training.loop.checkpoint import load_model
+from vipe_training.loop.train import train
+from vipe_training.loop.validation import Validation
 
 from .test_train import config, rows
 

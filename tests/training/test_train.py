@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from vipe_core.errors import VipeError
-from vipe_training import train as loop
-from vipe_training.averaging import Average, averaged
-from vipe_training.batch import BatchSource
-from vipe_training.checkpoint import load_model
+from vipe_training.augment.batch import BatchSource
 from vipe_training.config import build
 from vipe_training.datasets import load_motion
+from vipe_training.loop import train as loop
+from vipe_training.loop.averaging import Average, averaged
+from vipe_training.loop.checkpoint import load_model
+from vipe_training.loop.optimizer import OptimizerConfig, learning_rate
+from vipe_training.loop.run_config import RunConfig
+from vipe_training.loop.train import make_system, train
+from vipe_training.loop.validation import infer
 from vipe_training.models import SYSTEMS
-from vipe_training.optimizer import OptimizerConfig, learning_rate
-from vipe_training.run_config import RunConfig
-from vipe_training.train import make_system, train
-from vipe_training.validation import infer
 
 SMALL = {"width": 64, "blocks": 1}
 VIEWS = {"camera": {"distance": [1.5, 4.0]}, "occlusion": {"independent": 0.3}}

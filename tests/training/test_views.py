@@ -12,11 +12,11 @@ from tests.bodies import random_people, standing
 from vipe_core.geometry import project
 from vipe_core.skeletons import BODY13
 from vipe_training import datasets
-from vipe_training.cameras import CameraConfig, camera_rotation, pose_rotation
+from vipe_training.augment.cameras import CameraConfig, camera_rotation, pose_rotation
+from vipe_training.augment.noise import TORSO, NoiseConfig, add_noise
+from vipe_training.augment.occlusion import LIMB_POINTS, OcclusionConfig
+from vipe_training.augment.views import BODY13_IN_JOINTS17, ViewConfig, Views, draw_views
 from vipe_training.evaluate.protocol import BODY13_IN_17, View
-from vipe_training.noise import TORSO, NoiseConfig, add_noise
-from vipe_training.occlusion import LIMB_POINTS, OcclusionConfig
-from vipe_training.views import BODY13_IN_JOINTS17, ViewConfig, Views, draw_views
 
 LEFT, RIGHT, NOSE, HIP = BODY13.indices("left_shoulder", "right_shoulder", "nose", "left_hip")
 

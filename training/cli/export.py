@@ -23,8 +23,8 @@ def run(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     # Here and not above: --help works without torch.
     from vipe_core import runtime
-    from vipe_training.card import card
-    from vipe_training.export import export, load_trained
+    from vipe_training.export.card import card
+    from vipe_training.export.write import export, load_trained
 
     trained = load_trained(args.checkpoint)
     path = export(trained, args.out, args.model_version, trained.scores, args.half)

@@ -50,7 +50,7 @@ def run(argv: list[str]) -> int:
     # Here and not above: --help works without torch.
     import torch
 
-    from vipe_training.export import load_trained
+    from vipe_training.export.write import load_trained
     from vipe_training.models import VVipe
 
     system = load_trained(args.checkpoint).system
@@ -84,7 +84,7 @@ def _latent(system: VVipe, path: Path) -> Tensor:
     import torch
 
     from vipe_core.geometry import stature, to_body_frame
-    from vipe_training.validation import infer
+    from vipe_training.loop.validation import infer
 
     if "joints" in (content := files.read_npz(path, "file")):
         joints = np.asarray(content["joints"], np.float32)

@@ -30,7 +30,7 @@ def run(argv: list[str]) -> int:
     # Here and not above: --help works without torch.
     from vipe_training import distributed
     from vipe_training.config import load
-    from vipe_training.train import RunConfig, train
+    from vipe_training.loop.train import RunConfig, train
 
     with distributed.processes():
         config = load(RunConfig, _find(args.config), args.overrides)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vipe_training import distributed
-from vipe_training.batch import Batch
+from vipe_training.augment.batch import Batch
 
 
 @dataclass

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vipe_core.skeletons import JOINTS17
-from vipe_training.batch import Batch
+from vipe_training.augment.batch import Batch
 
 _EPSILON = 1e-9
 _ANKLE_TO_TOP = 0.961  # of the standing height; see vipe_core.geometry.stature

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vipe_core.errors import VipeError
-from vipe_training.batch import Batch
+from vipe_training.augment.batch import Batch
 
 
 def check_frames(batch: Batch, frames: int) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vipe_core.skeletons import JOINTS17
-from vipe_training.batch import Batch
+from vipe_training.augment.batch import Batch
 from vipe_training.features import FEATURES
 from vipe_training.losses import joint_nll
 from vipe_training.models.base import Heads, System

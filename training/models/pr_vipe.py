@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vipe_core.errors import VipeError
 from vipe_core.skeletons import JOINTS17
-from vipe_training.batch import Batch
+from vipe_training.augment.batch import Batch
 from vipe_training.features import FEATURES
 from vipe_training.losses import (
     expected_distance,

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vipe_core.skeletons import BODY13, JOINTS17
+from vipe_training.augment.people import PARENTS
 from vipe_training.models.lifting import Lifter
-from vipe_training.people import PARENTS
 
 _JOINTS = len(JOINTS17)
 _SHOULDERS = BODY13.indices("left_shoulder", "right_shoulder")

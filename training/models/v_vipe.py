@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from vipe_core.errors import VipeError
 from vipe_core.skeletons import JOINTS17
-from vipe_training.batch import Batch
+from vipe_training.augment.batch import Batch
 from vipe_training.features import FEATURES
 from vipe_training.losses import gaussian_prior, joint_nll
 from vipe_training.mining import normalize_3d, semi_hard_negatives

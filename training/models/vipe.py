@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vipe_core.skeletons import JOINTS17
-from vipe_training.batch import Batch
+from vipe_training.augment.batch import Batch
 from vipe_training.features import FEATURES
 from vipe_training.kernels import likelihood_distance
 from vipe_training.losses import (

@@ -9,7 +9,7 @@ from vipe_core.runtime import Model
 from vipe_training.config import to_dict
 from vipe_training.datasets import load_motion
 from vipe_training.evaluate.suite import Results, markdown
-from vipe_training.export import Trained
+from vipe_training.export.write import Trained
 
 _TEXT = """# {name} {version}
 

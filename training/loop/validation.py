@@ -12,8 +12,8 @@ from vipe_training.evaluate.coders import EmbeddingCoder
 from vipe_training.evaluate.lifting import evaluate_lifting
 from vipe_training.evaluate.retrieval import hit_at_k
 from vipe_training.features import encode_input
+from vipe_training.loop.run_config import DataConfig
 from vipe_training.models import Heads, System
-from vipe_training.run_config import DataConfig
 
 
 class Validation:

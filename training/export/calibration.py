@@ -11,9 +11,9 @@ import torch
 from vipe_core.embedding import pairwise_likelihood_distance
 from vipe_core.geometry import stature, to_body_frame
 from vipe_training.evaluate import protocol
+from vipe_training.loop.validation import Validation, infer
 from vipe_training.losses import squeezed_sigmoid
 from vipe_training.models import System
-from vipe_training.validation import Validation, infer
 
 _BINS = 2000
 # Share of coordinates inside the interval that a Gaussian fills to 90 %. One point more,

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vipe_training.augment.people import PeopleConfig, bone_lengths, draw_people
+from vipe_training.augment.views import ViewConfig, draw_views
 from vipe_training.datasets import MotionSet, windows
 from vipe_training.features import encode_input
-from vipe_training.people import PeopleConfig, bone_lengths, draw_people
-from vipe_training.views import ViewConfig, draw_views
 
 _ALIKE = 0.05  # statures, root mean square over joints: poses this close are of one kind
 _SAMPLE = 4000  # poses among which the like are counted

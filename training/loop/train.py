@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from vipe_core.errors import VipeError
 from vipe_training import distributed
-from vipe_training.averaging import Average, averaged
-from vipe_training.batch import BatchSource
-from vipe_training.checkpoint import State, restore, save_model, save_state
-from vipe_training.clock import Clock
+from vipe_training.augment.batch import BatchSource
 from vipe_training.config import build, to_dict
 from vipe_training.datasets import load_motion
-from vipe_training.logs import Bar, MetricLog
+from vipe_training.loop.averaging import Average, averaged
+from vipe_training.loop.checkpoint import State, restore, save_model, save_state
+from vipe_training.loop.clock import Clock
+from vipe_training.loop.logs import Bar, MetricLog
+from vipe_training.loop.optimizer import learning_rate, make_optimizer
+from vipe_training.loop.run_config import RunConfig
+from vipe_training.loop.run_folder import BEST, LAST, check, clear
+from vipe_training.loop.synchronized import parallel
+from vipe_training.loop.validation import Validation, merit
 from vipe_training.models import SYSTEMS, System
-from vipe_training.optimizer import learning_rate, make_optimizer
-from vipe_training.run_config import RunConfig
-from vipe_training.run_folder import BEST, LAST, check, clear
-from vipe_training.synchronized import parallel
-from vipe_training.validation import Validation, merit
 
 
 def make_system(config: RunConfig) -> System:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vipe_core.skeletons import BODY13
-from vipe_training.cliques import draw_structured
+from vipe_training.augment.cliques import draw_structured
 
 LIMB_POINTS = BODY13.indices(
     *(f"{s}_{j}" for s in ("left", "right") for j in ("elbow", "wrist", "knee", "ankle"))

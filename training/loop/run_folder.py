@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vipe_core.errors import VipeError
 from vipe_core.files import check_writable
-from vipe_training.logs import EVENTS, METRICS
+from vipe_training.loop.logs import EVENTS, METRICS
 
 SUFFIX = "safetensors"
 LAST, BEST = f"last.{SUFFIX}", f"best.{SUFFIX}"

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from vipe_training.batch import BatchSource
+from vipe_training.augment.batch import BatchSource
 from vipe_training.models import System
 
 _BATCHES = 50

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from vipe_core.skeletons import BODY13, JOINTS17
-from vipe_training.cameras import CameraConfig, draw_cameras, project, unit_length
-from vipe_training.noise import NoiseConfig, add_noise
-from vipe_training.occlusion import OcclusionConfig, draw_visible
+from vipe_training.augment.cameras import CameraConfig, draw_cameras, project, unit_length
+from vipe_training.augment.noise import NoiseConfig, add_noise
+from vipe_training.augment.occlusion import OcclusionConfig, draw_visible
 
 BODY13_IN_JOINTS17 = JOINTS17.indices(*BODY13.joints)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vipe_training.people import trunk_length
+from vipe_training.augment.people import trunk_length
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import time
 import torch
 
 from vipe_training import distributed
-from vipe_training.checkpoint import State
+from vipe_training.loop.checkpoint import State
 
 
 class Clock:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vipe_core.errors import VipeError
-from vipe_training.batch import BatchConfig
-from vipe_training.optimizer import OptimizerConfig
+from vipe_training.augment.batch import BatchConfig
+from vipe_training.loop.optimizer import OptimizerConfig
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from vipe_core.errors import VipeError
 from vipe_core.files import atomic
-from vipe_training.averaging import Average
 from vipe_training.config import build, differences
+from vipe_training.loop.averaging import Average
 from vipe_training.models import System
 
 
@@ -29,7 +29,7 @@ class State:
 
     Attributes:
         step: steps done.
-        best: merit of the best validation, see :func:`vipe_training.validation.merit`.
+        best: merit of the best validation, see :func:`vipe_training.loop.validation.merit`.
         stale: validations since then.
         seconds, cpu_seconds: spent so far, of the wall clock and of all processes' cores.
     """

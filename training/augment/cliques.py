@@ -17,7 +17,7 @@ from vipe_core.skeletons import BODY13
 from vipe_training.datasets.visibility import points_of, read_table
 
 # Counted by `vipe data visibility`; docs/training.md says in what.
-SHIPPED = Path(__file__).parent / "configs" / "visibility.npz"
+SHIPPED = Path(__file__).with_name("visibility.npz")
 _TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _CLIQUES = (
     ("nose",),

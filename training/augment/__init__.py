@@ -1,0 +1,1 @@
+"""From recorded poses to training batches: people, cameras, noise, missing points."""

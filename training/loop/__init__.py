@@ -1,0 +1,1 @@
+"""The training loop: settings, state, validation, what is logged and kept."""
