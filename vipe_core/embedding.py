@@ -6,7 +6,8 @@ import numpy as np
 
 from vipe_core.geometry.normalize import as_float
 
-_BLOCK = 1 << 17  # numbers of a block of pairs: 1 MB in float64
+_TILE = (64, 1024)  # pairs of a tile: half a megabyte in float64
+_FACTORS = 8  # their product stays finite up to variances of 1e38
 _SQUEEZE = 0.1  # probabilities are kept in [0.05, 0.95], as in Pr-VIPE
 
 
@@ -90,19 +91,52 @@ def likelihood_distance(
 def pairwise_likelihood_distance(
     mean_a: np.ndarray, variance_a: np.ndarray, mean_b: np.ndarray, variance_b: np.ndarray
 ) -> np.ndarray:
-    """:func:`likelihood_distance` (N, M) of every pair of two sets (N, D) and (M, D), in
-    memory for N x M numbers and one block."""
-    rows = max(1, _BLOCK // max(1, np.size(mean_b)))
-    blocks = [
-        likelihood_distance(
-            mean_a[start : start + rows, None],
-            variance_a[start : start + rows, None],
-            mean_b,
-            variance_b,
-        )
-        for start in range(0, max(1, len(mean_a)), rows)
-    ]
-    return np.concatenate(blocks)
+    """:func:`likelihood_distance` (N, M) of every pair of two sets (N, D) and (M, D),
+    computed in float64, in tiles that stay in the cache."""
+    out_type = np.result_type(as_float(mean_a), as_float(mean_b))
+    squared = pairwise_squared(mean_a, variance_a, mean_b, variance_b)
+    return np.sqrt(squared, out=squared).astype(out_type, copy=False)
+
+
+def pairwise_squared(
+    mean_a: np.ndarray, variance_a: np.ndarray, mean_b: np.ndarray, variance_b: np.ndarray
+) -> np.ndarray:
+    """Squares (N, M) float64 of the distances of :func:`pairwise_likelihood_distance`."""
+    # Dimensions first: each is then one contiguous row.
+    m_a, v_a = (np.ascontiguousarray(np.asarray(x, np.float64).T) for x in (mean_a, variance_a))
+    m_b, v_b = (np.ascontiguousarray(np.asarray(x, np.float64).T) for x in (mean_b, variance_b))
+    out = np.empty((m_a.shape[1], m_b.shape[1]))
+    for i in range(0, out.shape[0], _TILE[0]):
+        rows = slice(i, i + _TILE[0])
+        for j in range(0, out.shape[1], _TILE[1]):
+            columns = slice(j, j + _TILE[1])
+            _squared_tile(
+                m_a[:, rows], v_a[:, rows], m_b[:, columns], v_b[:, columns], out[rows, columns]
+            )
+    return out
+
+
+def _squared_tile(
+    mean_a: np.ndarray,
+    variance_a: np.ndarray,
+    mean_b: np.ndarray,
+    variance_b: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Fill ``out`` (N, M) from (D, N) and (D, M), one dimension after the other."""
+    out[:] = 0
+    product, gap = np.ones(out.shape), np.empty(out.shape)
+    for d in range(len(mean_a)):
+        variance = (1 + variance_a[d])[:, None] + variance_b[d]
+        np.subtract(mean_a[d][:, None], mean_b[d], out=gap)
+        gap *= gap
+        gap /= variance
+        out += gap
+        product *= variance
+        # A logarithm costs as much as all the rest: one for several dimensions.
+        if d % _FACTORS == _FACTORS - 1 or d == len(mean_a) - 1:
+            out += np.log(product)
+            product[:] = 1
 
 
 def _samples(mean: np.ndarray, variance: np.ndarray, noise: np.ndarray) -> np.ndarray:

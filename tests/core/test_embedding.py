@@ -64,7 +64,7 @@ def test_pairs_are_the_element_wise_form_in_any_block():
     (mean_a, var_a), (mean_b, var_b) = gaussians(20, 0), gaussians(1000, 1)
     pairs = pairwise_likelihood_distance(mean_a, var_a, mean_b, var_b)
     expected = likelihood_distance(mean_a[:, None], var_a[:, None], mean_b, var_b)
-    np.testing.assert_array_equal(pairs, expected)
+    np.testing.assert_allclose(pairs, expected, rtol=1e-12)
     assert pairwise_likelihood_distance(mean_a[:0], var_a[:0], mean_b, var_b).shape == (0, 1000)
 
 

@@ -17,7 +17,9 @@ from vipe_training.config import build
 from vipe_training.evaluate.protocol import chest4, render
 from vipe_training.export import write as module
 from vipe_training.export.calibration import fit, fit_std_scale
-from vipe_training.export.write import Graph, export, hard_inputs, load_trained, parity
+from vipe_training.export.graph import Graph
+from vipe_training.export.parity import hard_inputs, parity
+from vipe_training.export.write import export, load_trained
 from vipe_training.loop.train import RunConfig, train
 from vipe_training.loop.validation import Validation, infer
 
