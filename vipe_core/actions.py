@@ -1,7 +1,7 @@
 """Actions recognised by example, in a stream of embeddings, with no training.
 
 The cost of a frame of the stream against a frame of an example is their distance
-(:func:`vipe_core.embedding.likelihood_distance`), the person as it is and its mirror image
+(:func:`vipe_core.embedding.pairwise_excess_distance`), the person as it is and its mirror image
 each for a whole match. Pr-VIPE (IJCV 2021, section on action recognition) takes -log of the
 match probability instead; where that is saturated, on both sides of its slope, it cannot
 tell a good match from a fair one, and false alarms follow. Matches are found by

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from vipe_core.alignment import StreamAligner
-from vipe_core.embedding import pairwise_likelihood_distance
+from vipe_core.embedding import pairwise_excess_distance, self_squared
 from vipe_core.errors import VipeError
 from vipe_core.examples import Gallery, Track
 
+_LEAST = 0.1  # of the square of even odds: the unit of very unsure examples
 _STRICTNESS = 0.95  # the limit lies this far from a good match towards what must not match
-_SLACK = 0.5  # ... but never farther than this, in units of the cost
+_SLACK = 0.6  # ... but never farther than this, in units of the cost
 _STILL = 0.1  # an example is a held pose when standing still costs no more than this extra
 
 
@@ -38,8 +40,11 @@ class Comparison:
         self.tracks = [example.track.resampled(rate_hz) for example in gallery.examples]
         self._mean = np.concatenate([track.mean for track in self.tracks])
         self._variance = np.concatenate([track.variance for track in self.tracks])
-        # The distance at which a match has even odds is the unit of cost.
-        self._unit = max(gallery.sigmoid_b, 1.0) / gallery.sigmoid_a
+        # The unit of cost is the distance at which a match has even odds, less what the
+        # examples are away from themselves.
+        even = max(gallery.sigmoid_b, 1.0) / gallery.sigmoid_a
+        own = float(np.median(self_squared(self._variance)))
+        self._unit = math.sqrt(max(even * even - own, _LEAST * even * even))
         self.lengths = [len(track) for track in self.tracks]
         # Row e, column j -> frame in the concatenation; padding points at an extra last one.
         self._index = np.full((len(self.tracks), max(self.lengths)), len(self._mean))
@@ -73,9 +78,9 @@ class Comparison:
         return ended[:, self._index].reshape(-1, self._index.shape[1])
 
     def frame_cost(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """(N, all frames of all examples) likelihood distance of N frames, in units of the
-        distance at which a match has even odds."""
-        return pairwise_likelihood_distance(mean, variance, self._mean, self._variance) / self._unit
+        """(N, all frames of all examples) excess distance of N frames; at 1 a match has about
+        even odds."""
+        return pairwise_excess_distance(mean, variance, self._mean, self._variance) / self._unit
 
     def best(self, found: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Per example the better of itself and mirrored: costs (E,) and starts (E,)."""

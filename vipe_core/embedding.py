@@ -98,6 +98,25 @@ def pairwise_likelihood_distance(
     return np.sqrt(squared, out=squared).astype(out_type, copy=False)
 
 
+def pairwise_excess_distance(
+    mean_a: np.ndarray, variance_a: np.ndarray, mean_b: np.ndarray, variance_b: np.ndarray
+) -> np.ndarray:
+    """How much farther apart than from themselves (N, M): 0 for two equal Gaussians.
+
+    The squared likelihood distance less the mean of both distances to themselves, which is
+    -2 log of the cosine between the two as functions. For costs along a sequence, where being
+    unsure shall not cost by itself.
+    """
+    squared = pairwise_squared(mean_a, variance_a, mean_b, variance_b)
+    squared -= (self_squared(variance_a)[:, None] + self_squared(variance_b)) / 2
+    return np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
+
+
+def self_squared(variance: np.ndarray) -> np.ndarray:
+    """Squared likelihood distance (...,) of Gaussians with variance (..., D) to themselves."""
+    return np.log1p(2 * np.asarray(variance, np.float64)).sum(axis=-1)
+
+
 def pairwise_squared(
     mean_a: np.ndarray, variance_a: np.ndarray, mean_b: np.ndarray, variance_b: np.ndarray
 ) -> np.ndarray:

@@ -11,6 +11,7 @@ from vipe_core.embedding import (
     likelihood_distance,
     likelihood_match_probability,
     match_probability,
+    pairwise_excess_distance,
     pairwise_likelihood_distance,
 )
 
@@ -66,6 +67,21 @@ def test_pairs_are_the_element_wise_form_in_any_block():
     expected = likelihood_distance(mean_a[:, None], var_a[:, None], mean_b, var_b)
     np.testing.assert_allclose(pairs, expected, rtol=1e-12)
     assert pairwise_likelihood_distance(mean_a[:0], var_a[:0], mean_b, var_b).shape == (0, 1000)
+
+
+def test_excess_distance_is_the_angle_between_gaussians():
+    (mean_a, var_a), (mean_b, var_b) = gaussians(5, 0), gaussians(7, 1)
+    excess = pairwise_excess_distance(mean_a, var_a, mean_b, var_b)
+    own = [
+        pairwise_likelihood_distance(m, v, m, v).diagonal() ** 2
+        for m, v in ((mean_a, var_a), (mean_b, var_b))
+    ]
+    between = pairwise_likelihood_distance(mean_a, var_a, mean_b, var_b) ** 2
+    for i, j in ((0, 0), (4, 6), (2, 3)):
+        cosine = math.exp(-between[i, j] / 2) / math.exp(-(own[0][i] + own[1][j]) / 4)
+        assert excess[i, j] == pytest.approx(math.sqrt(-2 * math.log(cosine)))
+    itself = pairwise_excess_distance(mean_a, var_a, mean_a, var_a)
+    np.testing.assert_allclose(itself.diagonal(), 0, atol=1e-6)
 
 
 def test_an_open_dimension_hardly_counts():
