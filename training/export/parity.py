@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,26 @@ PARITY = 1e-4
 
 def parity(graph: Graph, path: Path, count: int = 10_000) -> float:
     """Largest difference between the model file and torch, on hard inputs; relative where
-    a value exceeds 1."""
+    a value exceeds 1.
+
+    Where torch itself is unsure, because a degenerate body has no good body frame, the file
+    may be as unsure: four times the largest distance of torch's float32 from its float64
+    in the same pose is left out.
+    """
     points, visibility = hard_inputs(count, frames=graph.system.frames)
     estimates = runtime.load(path)(points, visibility)
+    inputs = torch.from_numpy(points), torch.from_numpy(visibility)
     with torch.no_grad():
-        outputs = graph(torch.from_numpy(points), torch.from_numpy(visibility))
-    differences = [
-        (
-            np.abs(getattr(estimates, name) - output.numpy()) / output.abs().clamp_min(1).numpy()
-        ).max()
-        for name, output in zip(output_names(graph.system), outputs, strict=True)
-    ]
-    return float(np.max(differences))
+        outputs = graph(*inputs)
+        exact = copy.deepcopy(graph).double()(*(value.double() for value in inputs))
+    worst = 0.0
+    for name, output, truth in zip(output_names(graph.system), outputs, exact, strict=True):
+        difference = np.abs(getattr(estimates, name) - output.numpy())
+        rounding = (output - truth).abs().flatten(1).amax(1)
+        unsure = 4 * rounding.reshape(-1, *[1] * (output.ndim - 1)).numpy()
+        scale = output.abs().clamp_min(1).numpy()
+        worst = max(worst, float(((difference - unsure) / scale).max()))
+    return worst
 
 
 def hard_inputs(count: int, seed: int = 0, frames: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -75,8 +75,9 @@ class Lifter(System):
         camera, x = self.predict(features.reshape(-1, FEATURES))
         # The change of frame divides by small differences: not in eight bits.
         with torch.autocast(features.device.type, enabled=False):
-            joints = canonicalize(camera.float())
-            x = self.norm(x.detach().float())
+            dtype = self.joint_log_std.weight.dtype  # float32 also where the network ran in less
+            joints = canonicalize(camera.to(dtype))
+            x = self.norm(x.detach().to(dtype))
             log_std = (-3 + _SPREAD_SCALE * self.joint_log_std(x)).clamp(-6, 1)
         return LifterHeads(None, None, joints, log_std.exp(), camera)
 
