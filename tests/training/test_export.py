@@ -143,6 +143,14 @@ def test_a_graph_that_differs_is_not_written(data, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_graph_that_gives_nan_is_not_written(data, tmp_path, monkeypatch):
+    made = untrained("vipe")
+    monkeypatch.setattr(module, "_calibrate", lambda trained: (1.0, 0.0, float("nan")))
+    with pytest.raises(VipeError, match="differs from torch by nan; not written"):
+        export(made, tmp_path / "m.onnx", "1", {})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_checkpoint_to_file(data, tmp_path):
     config = build(
         RunConfig,

@@ -55,8 +55,9 @@ def export(
 ) -> Path:
     """Write the model file of a trained system.
 
-    The graph must agree with torch within 1e-4 on thousands of poses, hidden points, huge
-    offsets and degenerate bodies among them; otherwise there is no file.
+    The graph must agree with torch within 1e-4, beyond what float32 leaves open, on thousands
+    of poses, hidden points, huge offsets and degenerate bodies among them; otherwise there is
+    no file.
 
     Args:
         trained: the system; with ``half`` its weights are rounded.
