@@ -10,7 +10,9 @@ names=("$@")
 if [ ${#names[@]} -eq 0 ]; then
   for config in training/configs/*.yaml; do names+=("$(basename "$config" .yaml)"); done
 fi
-# One thread each, and as many configurations at a time as there are cores.
+# One thread each, and as many configurations at a time as there are cores (nproc heeds
+# OMP_NUM_THREADS too).
+cores=$(env -u OMP_NUM_THREADS nproc)
 export OMP_NUM_THREADS=1
 rm -rf "$out"
 mkdir -p "$out"
@@ -29,5 +31,5 @@ smoke() {
 }
 export -f smoke
 printf '%s\n' "${names[@]}" |
-  xargs -P "$(nproc)" -I{} bash -c 'smoke "$@"' smoke "$out" {} threads=1 "${few[@]}"
+  xargs -P "$cores" -I{} bash -c 'smoke "$@"' smoke "$out" {} threads=1 "${few[@]}"
 echo "train-smoke: ${#names[@]} configurations, fine"

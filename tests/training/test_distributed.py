@@ -17,6 +17,7 @@ from vipe_core.errors import VipeError
 from vipe_training import distributed
 from vipe_training.augment.batch import BatchSource
 from vipe_training.datasets import load_motion
+from vipe_training.loop.checkpoint import load_model
 from vipe_training.loop.synchronized import GlobalBatchNorm, GlobalDropout, synchronize
 from vipe_training.loop.train import make_system
 from vipe_training.models import SYSTEMS
@@ -90,6 +91,36 @@ def test_an_error_of_both_is_said_once(data_folder, tmp_path):
     assert result.stderr.count("vipe train: ") == 1
     assert "batch.poses 15 does not split over 2 processes" in result.stderr
     assert not (tmp_path / "last.safetensors").exists()
+
+
+# The worker of torchrun, of which process 1 is killed in step 6.
+DYING = """
+import os, signal, sys
+from vipe_training.loop import train
+from vipe_training.cli.train import run_as_worker
+calls = 0
+def step(*arguments, real=train.train_step):
+    global calls
+    calls += 1
+    if calls == 6 and os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments)
+train.train_step = step
+run_as_worker()
+"""
+
+
+def test_a_killed_process_ends_the_other_and_leaves_the_checkpoint_before(data_folder, tmp_path):
+    worker, out = tmp_path / "worker.py", tmp_path / "run"
+    worker.write_text(DYING)
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", str(worker)]
+    result = run(data_folder, launcher, "vipe", *SMALL, "validate_every=4", "--out", out)
+    assert result.returncode != 0
+    assert load_model(out / "last.safetensors")[1]["step"] == 4
+    assert not list(out.glob(".*.part"))
+    resumed = torchrun(data_folder, "vipe", *SMALL, "validate_every=4", "--out", out, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert load_model(out / "last.safetensors")[1]["step"] == 8
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

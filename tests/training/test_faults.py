@@ -14,8 +14,11 @@ import pytest
 import torch
 
 from tests.bodies import write_motion_file
+from tests.training import mocap_files
 from vipe_core.errors import VipeError
 from vipe_training.config import load
+from vipe_training.datasets.prepare import prepare
+from vipe_training.datasets.sets import open_set
 from vipe_training.loop import train as loop
 from vipe_training.loop.checkpoint import load_model
 from vipe_training.loop.train import RunConfig, train
@@ -180,6 +183,17 @@ def test_a_damaged_motion_file(data_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("VIPE_DATA", str(tmp_path))
     with pytest.raises(VipeError, match=r"cmu_mocap_train.npz: not an .npz"):
         train(config("vipe"), tmp_path / "run", progress=False)
+
+
+def test_a_damaged_cache(tmp_path, monkeypatch):
+    prepare("bvh", open_set("bvh", mocap_files.bvh(tmp_path / "takes")), tmp_path / "own.vipe")
+    monkeypatch.setenv("VIPE_DATA", str(tmp_path))
+    joints = tmp_path / "own.vipe" / "joints.npy"
+    joints.write_bytes(joints.read_bytes()[:-1000])
+    settings = config("vipe", data={"train": ["own.vipe"]})
+    with pytest.raises(VipeError, match=r"own\.vipe.*joints"):
+        train(settings, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", ["steps", "validate_every", "validation_poses", "log_every"])

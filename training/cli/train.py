@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from vipe_core.cli import main
 from vipe_core.cli.common import Parser
@@ -47,5 +49,17 @@ def _find(name: str) -> Path:
     return shipped if shipped.is_file() and not Path(name).is_file() else Path(name)
 
 
+def run_as_worker() -> NoReturn:
+    """What ``torchrun`` starts; ends the process without the interpreter's shutdown.
+
+    gloo's threads live on behind destroy_process_group. One that lets go of a tensor while
+    the interpreter shuts down aborts the process, about once in fifty runs.
+    """
+    status = main(["train", *sys.argv[1:]])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main(["train", *sys.argv[1:]]))
+    run_as_worker()
