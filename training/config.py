@@ -6,6 +6,8 @@ A key that no dataclass field has is an error, so a typo never trains silently.
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ import yaml
 from vipe_core.errors import VipeError
 
 T = TypeVar("T")
+_EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")  # 1e-4 is a string to YAML 1.1
 
 
 def load(cls: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
@@ -66,6 +69,16 @@ def differences(then: Any, now: Any) -> list[str]:
     ]
 
 
+def overrides(base: Any, now: Any) -> list[str]:
+    """The ``section.key=value`` words that make ``now`` of ``base``, as for :func:`load`."""
+    a, b = _flat(to_dict(base)), _flat(to_dict(now))
+    return [f"{key}={_word(b[key])}" for key in b if key not in a or a[key] != b[key]]
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     values = {}
     for key, value in data.items():
@@ -99,6 +112,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise VipeError(f"{where}: expected a list, got {value!r}")
         return tuple(_value(typing.get_args(hint)[0], item, where) for item in value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
         return float(value)
     if hint in (int, str, bool) and type(value) is hint:
         return value

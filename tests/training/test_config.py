@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vipe_core.errors import VipeError
-from vipe_training.config import build, load, to_dict
+from vipe_training.config import build, load, overrides, to_dict
 from vipe_training.loop.train import RunConfig, make_system
 from vipe_training.models import SYSTEMS
 
@@ -33,6 +33,19 @@ def test_overrides_reach_nested_settings():
     assert config.optimizer.lr == 0.5
     assert config.batch.views.noise.sigma == 0.0
     assert config.seed == 7
+
+
+def test_overrides_are_found_again():
+    words = [
+        *("seed=7", "bfloat16=false", "device=cpu", 'data.leave_out=["cmu001", "a b"]'),
+        *("optimizer.lr=1e-05", "batch.other_views=null", "model.width=48"),
+    ]
+    shipped = CONFIGS[[path.stem for path in CONFIGS].index("pr_vipe")]
+    base, changed = load(RunConfig, shipped), load(RunConfig, shipped, words)
+    found = overrides(base, changed)
+    assert {"seed=7", "bfloat16=false", "device=cpu"} <= set(found)
+    assert load(RunConfig, shipped, found) == changed
+    assert overrides(base, base) == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from vipe_core.errors import VipeError
 from vipe_core.files import atomic
 from vipe_core.model_metadata import ModelMetadata
 from vipe_core.skeletons import BODY13
-from vipe_training.config import build
+from vipe_training.config import build, load, overrides
 from vipe_training.export.calibration import fit_sigmoid, fit_std_scale
 from vipe_training.export.graph import Graph, to_onnx
 from vipe_training.export.half import round_to_half, store_half
@@ -22,6 +23,7 @@ from vipe_training.loop.validation import Validation
 from vipe_training.models import System
 
 _CALIBRATION_POSES = 400
+_CONFIGS = Path(__file__).parent.parent / "configs"
 _LICENCE = (
     "Apache-2.0 weights; trained on CMU motion capture (free for research and for inclusion "
     "in products; the data itself may not be resold)"
@@ -91,8 +93,7 @@ def export(
         licence=_LICENCE,
         metrics=metrics,
         git_commit=_git_commit(),
-        command=f"vipe train {config.name} && vipe export runs/{config.name}/best.safetensors"
-        + (" --half" if half else ""),
+        command=_command(config, half),
         seed=config.seed,
     )
     with atomic(out) as trial:
@@ -125,6 +126,15 @@ def _training_data(config: RunConfig) -> str:
     if config.data.leave_out:
         text += f" without {', '.join(config.data.leave_out)}"
     return text + ", rendered through random cameras"
+
+
+def _command(config: RunConfig, half: bool) -> str:
+    """What a user types to make the file again."""
+    shipped = _CONFIGS / f"{config.name}.yaml"
+    words = overrides(load(RunConfig, shipped), config) if shipped.is_file() else []
+    train = shlex.join(["vipe", "train", config.name, *words])
+    export = f"vipe export runs/{config.name}/best.safetensors" + (" --half" if half else "")
+    return f"{train} && {export}"
 
 
 def _git_commit() -> str:
