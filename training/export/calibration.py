@@ -30,7 +30,8 @@ def fit_sigmoid(system: System, validation: Validation) -> tuple[float, float]:
     "match or not, at even odds".
 
     Args:
-        system: a system whose training leaves the sigmoid open.
+        system: one that embeds. What Pr-VIPE learns for its sampled Euclidean distances does
+            not fit the likelihood distance, so it is fitted anew like the others.
         validation: poses and views.
     """
     coded = []

@@ -110,14 +110,9 @@ def _calibrate(trained: Trained) -> tuple[float, float, float]:
     What a system has no use for is 1, 0 and 1.
     """
     system, config = trained.system, trained.config
-    a, b = system.sigmoid() or (1.0, 0.0)
-    fits_sigmoid = "embedding" in system.task and not system.sigmoid()
-    if not fits_sigmoid and "pose" not in system.task:
-        return a, b, 1.0
     step = config.batch.frame_step
     validation = Validation(config.data, config.seed, _CALIBRATION_POSES, system.frames, step)
-    if fits_sigmoid:
-        a, b = fit_sigmoid(system, validation)
+    a, b = fit_sigmoid(system, validation) if "embedding" in system.task else (1.0, 0.0)
     return a, b, fit_std_scale(system, validation) if "pose" in system.task else 1.0
 
 

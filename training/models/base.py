@@ -116,7 +116,3 @@ class System(nn.Module):
     def inference_parameters(self) -> Iterator[nn.Parameter]:
         """The parameters that the exported graph holds."""
         return self.parameters()
-
-    def sigmoid(self) -> tuple[float, float] | None:
-        """Slope and offset of the matching sigmoid if training learns a calibrated one."""
-        return None

@@ -192,8 +192,3 @@ class PrVipe(System):
                 visible = (seen[:, 0], seen[:, 1])
             poses = normalize_3d(batch.joints)[..., joints, :]
             return semi_hard_negatives(distance, poses, config.kappa, config.candidates, visible)
-
-    def sigmoid(self) -> tuple[float, float] | None:
-        if self.match is None:
-            return None
-        return self.match.a.item(), self.match.b.item()
