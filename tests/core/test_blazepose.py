@@ -14,6 +14,7 @@ from vipe_core.detectors import BlazePose, ssd
 from vipe_core.detectors.blazepose import refine, windows
 from vipe_core.detectors.roi import Roi
 from vipe_core.errors import VipeError
+from vipe_core.skeletons import BLAZEPOSE33
 
 FIRST, LAST = 8, 64  # frames of the demo video in which one man does jumping jacks
 
@@ -207,6 +208,20 @@ def test_nobody_in_a_grey_or_tiny_image(detector, shape, value):
         assert len(bodies) == 0
         assert bodies.points.shape == (0, 33, 2)
         assert bodies.image_size == shape[1::-1]
+        assert detector.world is None
+
+
+def test_the_networks_own_3d_is_turned_as_the_image_is(detector, frames):
+    image = frames[FIRST]
+    detector(image)
+    upright = detector.world
+    assert upright.shape == (33, 3)
+    assert upright[BLAZEPOSE33.index("nose"), 1] < -0.3  # y is down, the hips are the origin
+    assert upright[BLAZEPOSE33.index("left_ankle"), 1] > 0.3
+    detector.reset()
+    detector(np.ascontiguousarray(np.rot90(image, 2)))
+    turned = detector.world @ np.diag([-1, -1, 1])
+    assert np.median(np.linalg.norm(turned - upright, axis=1)) < 0.1
 
 
 def test_finds_the_man_again_after_darkness(detector, frames):

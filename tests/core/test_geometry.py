@@ -18,6 +18,7 @@ from vipe_core.geometry import (
     pairwise_np_mpjpe,
     procrustes,
     project,
+    ranked_np_mpjpe,
     stature,
     to_body_frame,
 )
@@ -149,6 +150,35 @@ class TestNpMpjpe:
                 naive = naive_np_mpjpe(poses[i], poses[10 + j])
                 assert np_mpjpe(poses[i], poses[10 + j]) == pytest.approx(naive, abs=1e-10)
                 assert pairs[i, j] == pytest.approx(naive, abs=1e-6)
+
+    def test_ranked_and_masked_pairs_agree_with_one_by_one(self):
+        poses = normalize_3d(random_people(30), "joints17")
+        ranking = np.random.default_rng(0).integers(0, 30, (10, 4))
+        ranked = ranked_np_mpjpe(poses[:10], poses[ranking])
+        rng = np.random.default_rng(1)
+        shown = rng.random((30, 17)) > 0.4
+        shown[0] = np.arange(17) < 8
+        shown[20] = ~shown[0]
+        masked = pairwise_np_mpjpe(poses[:10], poses[10:], shown[:10], shown[10:])
+        for i in range(10):
+            for k in range(4):
+                naive = naive_np_mpjpe(poses[i], poses[ranking[i, k]])
+                assert ranked[i, k] == pytest.approx(naive, abs=1e-6)
+            for j in range(20):
+                both = shown[i] & shown[10 + j]
+                if not both.any():
+                    assert np.isnan(masked[i, j])
+                    continue
+                one = float(np_mpjpe(poses[i], poses[10 + j], both))
+                assert masked[i, j] == pytest.approx(one, abs=1e-6)
+        assert np.isnan(masked[0, 10])
+
+    def test_bodies_whose_best_rotation_is_not_unique(self):
+        flat = normalize_3d(random_people(3), "joints17") * [1, 1, 0]
+        line = np.outer(np.arange(17.0), [0, 1, 0])
+        bodies = np.stack([line, *flat, *mirror_points(flat, "joints17"), np.zeros((17, 3))])
+        pairs = pairwise_np_mpjpe(bodies, bodies)
+        np.testing.assert_allclose(pairs, np_mpjpe(bodies[:, None], bodies[None]), atol=1e-5)
 
     def test_hidden_joints_do_not_count(self):
         a, b = normalize_3d(random_people(2), "joints17")

@@ -6,13 +6,14 @@ Every function is batched over leading axes and returns the floating type it was
 
 from vipe_core.geometry.body_frame import body_frame, to_body_frame
 from vipe_core.geometry.camera import Camera, project
-from vipe_core.geometry.distance import mpjpe, np_mpjpe, pairwise_np_mpjpe
+from vipe_core.geometry.distance import mpjpe, np_mpjpe
 from vipe_core.geometry.normalize import (
     mirror_points,
     normalize_2d,
     normalize_3d,
     stature,
 )
+from vipe_core.geometry.pairwise import pairwise_np_mpjpe, ranked_np_mpjpe
 from vipe_core.geometry.procrustes import procrustes
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "pairwise_np_mpjpe",
     "procrustes",
     "project",
+    "ranked_np_mpjpe",
     "stature",
     "to_body_frame",
 ]
