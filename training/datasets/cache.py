@@ -68,6 +68,15 @@ class Cache:
         """(N,) strings of the field "subject" or "label"."""
         return np.array(self.index[f"{name}s"], dtype=np.str_)[self.arrays[name]]
 
+    def clip_names(self) -> tuple[str, ...]:
+        """The name of the sequence that each clip is from, such as "S1/Walking 1"; () for a
+        cache that was made before they were kept."""
+        ends = self.index.get("sequences")
+        if not isinstance(ends, dict):
+            return ()
+        clips = np.diff([0, *ends.values()])
+        return tuple(np.repeat(np.array(list(ends), np.str_), clips).tolist())
+
     def verify(self) -> None:
         """Read every byte; raises VipeError when a field is not what was written."""
         for name, entry in self.index["fields"].items():

@@ -97,6 +97,8 @@ class CacheWriter:
             **{"format": cache.FORMAT, "version": cache.VERSION, "kind": self._kind, **about},
             **{"rows": self.state.rows, "clips": self.state.clips, "seconds": self.state.seconds},
             **{"subjects": list(self.state.subjects), "labels": list(self.state.labels)},
+            # How many clips there are when each sequence ends: whose clip is whose.
+            "sequences": self.state.sequences,
             "skeleton": "joints17" if self._kind == "motion" else "body13",
             **{"cameras": list(self._cameras), "fields": fields},
         }

@@ -14,7 +14,7 @@ class Progress:
     Attributes:
         rows, clips, seconds: written so far; seconds where the rate is known.
         subjects, labels: number of each name, in the order of their first appearance.
-        sequences: names of those that are finished.
+        sequences: those that are finished, in their order -> clips written when they were.
     """
 
     rows: int = 0
@@ -22,7 +22,7 @@ class Progress:
     seconds: float = 0.0
     subjects: dict[str, int] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
-    sequences: set[str] = field(default_factory=set)
+    sequences: dict[str, int] = field(default_factory=dict)
 
 
 class Journal:
@@ -49,7 +49,7 @@ class Journal:
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
         self._noted = len(subjects), len(labels)
-        now.sequences.add(sequence)
+        now.sequences[sequence] = now.clips
 
     def close(self) -> None:
         """Close the file; what is in it stays."""
@@ -66,7 +66,7 @@ def _replay(journal: Path) -> Progress:
         for names, known in ((entry["subjects"], state.subjects), (entry["labels"], state.labels)):
             for name in names:
                 known.setdefault(name, len(known))
-        state.sequences.add(entry["sequence"])
+        state.sequences[entry["sequence"]] = state.clips
     if lines and lines[-1]:
         journal.write_text("\n".join([*lines[:-1], ""]))
     return state

@@ -55,6 +55,8 @@ class MotionSet:
             are missing from it.
         detections: 2D of the same frames, where a set has them.
         body: what :meth:`canonical` returns, where it is known beforehand.
+        names: of the sequences that the clips are from, by number of the clip, such as
+            "S1/Walking 1"; "" or () where nobody knows.
     """
 
     joints: np.ndarray
@@ -64,6 +66,7 @@ class MotionSet:
     frame: np.ndarray
     detections: Detections | None = None
     body: tuple[np.ndarray, np.ndarray] | None = None
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -84,7 +87,7 @@ class MotionSet:
             seen = replace(seen, points=seen.points[rows], visibility=seen.visibility[rows])
         if body is not None:
             body = body[0][rows], body[1][rows]
-        return MotionSet(**chosen, detections=seen, body=body)
+        return MotionSet(**chosen, detections=seen, body=body, names=self.names)
 
 
 def canonical(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -134,10 +137,12 @@ def join(sets: list[MotionSet]) -> MotionSet:
     """One set after the other; clips get new numbers. A single set stays as it is."""
     if len(sets) == 1:
         return sets[0]
-    clips, first = [], 0
+    clips, names, first = [], [], 0
     for motion in sets:
         clips.append(motion.clip + first)
-        first += int(motion.clip.max()) + 1
+        count = max(int(motion.clip.max()) + 1, len(motion.names))
+        names += [*motion.names, *[""] * (count - len(motion.names))]
+        first += count
     bodies = [motion.body for motion in sets if motion.body is not None]
     return MotionSet(
         joints=np.concatenate([motion.joints for motion in sets]),
@@ -147,6 +152,7 @@ def join(sets: list[MotionSet]) -> MotionSet:
         frame=np.concatenate([motion.frame for motion in sets]),
         detections=_join_detections(sets),
         body=_join_bodies(bodies) if len(bodies) == len(sets) else None,
+        names=tuple(names) if any(names) else (),
     )
 
 
@@ -195,4 +201,5 @@ def _read_cache(path: Path) -> MotionSet:
         frame=arrays["frame"],
         detections=Detections(arrays["points"], arrays["visibility"], cameras) if cameras else None,
         body=(arrays["canonical"], arrays["rotation"]),
+        names=cache.clip_names(),
     )

@@ -43,9 +43,16 @@ class BlazePose:
         variant: ``full``; ``lite`` and ``heavy`` where their file was put into the folder.
         threads: CPU threads of the networks.
 
+    Attributes:
+        world: of the person in the last image, (33, 3) float32 metres: the network's own guess
+            in 3D, x right, y down, z away from the camera, mid-hip at the origin, turned as
+            the image is; None when nobody was there.
+
     Raises:
         VipeError: a file is missing, damaged or not the network expected.
     """
+
+    world: np.ndarray | None = None
 
     def __init__(
         self, assets_dir: str | Path | None = None, variant: str = "full", threads: int = 2
@@ -69,6 +76,7 @@ class BlazePose:
             {
                 "landmarks": (1, _OUTPUTS * 5),
                 "score": (1, 1),
+                "world": (1, _OUTPUTS * 3),
                 "heatmap": (1, _HEATMAP, _HEATMAP, _OUTPUTS),
             },
             threads,
@@ -78,7 +86,7 @@ class BlazePose:
 
     def reset(self) -> None:
         """Forget the person followed: the next image is searched as a whole."""
-        self._roi = None
+        self._roi = self.world = None
         self._misses = 0
 
     def __call__(self, image: np.ndarray) -> Bodies2D:
@@ -103,7 +111,7 @@ class BlazePose:
             found = self._search(image)
         self._misses = 0 if found else self._misses + 1
         if found is None:
-            self._roi = None
+            self._roi = self.world = None
             return Bodies2D.from_arrays(
                 np.empty((0, _JOINTS, 2)), skeleton=_SKELETON, image_size=(width, height)
             )
@@ -148,6 +156,7 @@ class BlazePose:
             return None
         values = outputs["landmarks"].reshape(_OUTPUTS, 5)[: _JOINTS + 2]
         points = refine(values[:, :2] / _PIXELS, outputs["heatmap"][0, :, :, : _JOINTS + 2])
+        self.world = outputs["world"].reshape(_OUTPUTS, 3)[:_JOINTS] @ roi.turn()
         return roi.to_image(points), _sigmoid(values[:, 3]), score
 
 

@@ -67,6 +67,12 @@ class Roi:
         turn = np.array([[cos, sin], [-sin, cos]])
         return (points - 0.5) @ turn + (self.x, self.y)
 
+    def turn(self) -> np.ndarray:
+        """(3, 3) float32: ``points @ turn`` brings 3D points of the region, x right, y down, to
+        the axes of the image."""
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        return np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], np.float32)
+
     def is_usable(self, width: int, height: int) -> bool:
         """Whether the square is finite, larger than a few pixels, and centred in the image."""
         finite = all(math.isfinite(v) for v in (self.x, self.y, self.size, self.angle))

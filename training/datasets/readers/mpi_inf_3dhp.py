@@ -62,8 +62,12 @@ class MpiInf3dhp:
         for number, found in zip(numbers, annot2, strict=False):
             pixels = shaped(found, (len(joints), 56), "annot2", path).reshape(-1, 28, 2)
             points[:, int(number)] = maps.body13_of(maps.take(pixels, maps.MPI28))
-        fps = 50.0 if (subject, name) in _FAST else 25.0
-        yield Recording(subject, fps, joints, points, seen(points))
+        yield Recording(subject, recorded_fps(subject, name), joints, points, seen(points))
+
+
+def recorded_fps(subject: str, sequence: str) -> float:
+    """Frames per second of "Seq1" or "Seq2" of a subject, as its owners give it out."""
+    return 50.0 if (subject, sequence) in _FAST else 25.0
 
 
 def _calibration(annotation: Path) -> Path:
