@@ -55,7 +55,7 @@ setup(
         *mapped("vipe_training", "training"),
     ],
     package_dir={"vipe_ros": "ros_ws/src/vipe_ros", "vipe_training": "training"},
-    package_data={"vipe_training": ["configs/*.yaml", "augment/*.npz"]},
+    package_data={"vipe_training": ["configs/*.yaml", "augment/*.npz", "evaluate/report/*.html"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         *share("package.xml", "launch/*.launch.py", "config/*", "models/*"),
@@ -79,6 +79,8 @@ setup(
             "safetensors",
             "PyYAML",
             "tensorboardX",
+            "matplotlib>=3.8",
+            "jinja2>=3.1",
         ],
         "data": ["cdflib>=1.3", "h5py>=3.10"],
         "dev": ["pytest", "pytest-xdist", "ruff", "pyright"],

@@ -19,7 +19,9 @@ import vipe_training
 from vipe_core import runtime
 from vipe_core.files import write_atomically
 from vipe_training.config import build, load, to_dict
-from vipe_training.evaluate.suite import Results, Source, evaluate_model
+from vipe_training.evaluate import protocol
+from vipe_training.evaluate.figures import evaluate_model
+from vipe_training.evaluate.samples.source import Source
 from vipe_training.export.write import export, load_trained
 from vipe_training.loop.run_config import RunConfig
 from vipe_training.loop.train import train
@@ -62,7 +64,7 @@ def equal(name: str, seed: int, args: argparse.Namespace) -> RunConfig:
     return build(RunConfig, own | {key: shared[key] for key in ("data", "batch")})
 
 
-def measured(config: RunConfig, folder: Path, poses: int) -> dict[str, dict]:
+def measured(config: RunConfig, folder: Path, poses: int) -> dict[str, dict[str, float]]:
     """Figures of a run on every source; trained, exported and measured if there are none."""
     path = folder / "results.json"
     if not path.is_file():
@@ -70,7 +72,7 @@ def measured(config: RunConfig, folder: Path, poses: int) -> dict[str, dict]:
         best = train(config, folder, resume=last.is_file(), overwrite=not last.is_file())
         model = export(load_trained(best), folder / f"{config.name}.onnx", "0", {})
         results = {
-            name: evaluate_model(runtime.load(model), source, poses, seed=0).to_dict()
+            name: evaluate_model(runtime.load(model), source, poses, seed=0).summary
             for name, source in SOURCES.items()
         }
         write_atomically(path, json.dumps(results, indent=1).encode())
@@ -79,7 +81,7 @@ def measured(config: RunConfig, folder: Path, poses: int) -> dict[str, dict]:
 
 def table(runs: dict[str, list[dict]]) -> str:
     """Markdown: one row per figure, one column per system, mean ± std over its runs."""
-    figures = {name: [rows(Results(**run)) for run in each] for name, each in runs.items()}
+    figures = {name: [rows(run) for run in each] for name, each in runs.items()}
     lines = [
         "| | " + " | ".join(f"`{name}`" for name in runs) + " |",
         "|---" * (len(runs) + 1) + "|",
@@ -93,18 +95,23 @@ def table(runs: dict[str, list[dict]]) -> str:
     return "\n".join(lines)
 
 
-def rows(results: Results) -> dict[str, np.ndarray]:
+def rows(figures: dict[str, float]) -> dict[str, np.ndarray]:
     """The figures of one run by the name of their row."""
-    found = {f"{name}, Hit@1 / 5 / 10 / 20": np.array(v) for name, v in results.hits.items()}
-    if results.discarded:
-        shares = " / ".join(share.removesuffix(" %") for share in results.discarded)
-        row = f"novel8+n, Hit@1 without the least sure {shares} %"
-        found[row] = np.array(list(results.discarded.values()))
-    if lifting := results.lifting.get("true height"):
-        found["body frame, mm"] = np.array([lifting["mpjpe"]])
-        found["aligned, mm"] = np.array([lifting["pa_mpjpe"]])
-        found["NP-MPJPE x 1000"] = 1000 * np.array([lifting["np_mpjpe"]])
-        covered = [lifting["coverage50"], lifting["coverage90"]]
+    names = [key.removesuffix(" hit@1") for key in figures if key.endswith(" hit@1")]
+    found = {
+        f"{name}, Hit@1 / 5 / 10 / 20": np.array([figures[f"{name} hit@{k}"] for k in protocol.TOP])
+        for name in names
+    }
+    start = "novel8+n hit@1 without "
+    kept = {key.removeprefix(start): value for key, value in figures.items() if start in key}
+    if kept:
+        shares = " / ".join(share.removesuffix(" %") for share in kept)
+        found[f"novel8+n, Hit@1 without the least sure {shares} %"] = np.array(list(kept.values()))
+    if "body frame mm" in figures:
+        found["body frame, mm"] = np.array([figures["body frame mm"]])
+        found["aligned, mm"] = np.array([figures["aligned mm"]])
+        found["NP-MPJPE x 1000"] = 1000 * np.array([figures["NP-MPJPE"]])
+        covered = [figures["inside 50 %"], figures["inside 90 %"]]
         found["inside the 50 % / 90 % interval"] = np.array(covered)
     return found
 

@@ -80,6 +80,7 @@ def test_all_floors_are_installed(prefix):
         assert any((site / package).iterdir())
     here = {p.relative_to(ROOT / "training") for p in (ROOT / "training").rglob("*.py")}
     installed = site / "vipe_training"
+    assert (installed / "evaluate/report/page.html").is_file()
     assert {path.relative_to(installed) for path in installed.rglob("*.py")} == here
 
 

@@ -16,7 +16,7 @@ from vipe_training.augment.cameras import camera_rotation, pose_rotation
 from vipe_training.datasets import load_motion
 from vipe_training.evaluate import protocol
 from vipe_training.evaluate.coders import EmbeddingCoder
-from vipe_training.evaluate.retrieval import hit_at_k
+from vipe_training.evaluate.metrics.retrieval import hit_at_k
 from vipe_training.features import encode_input
 from vipe_training.loop.averaging import Average, averaged
 from vipe_training.loop.train import make_system

@@ -36,14 +36,16 @@ def test_train_export_evaluate(data_folder, tmp_path):
     card = model.with_suffix(".md").read_text()
     for needed in ("novel8+n", "vipe train vipe", "seed 0", "mocap.cs.cmu.edu", "Licence"):
         assert needed in card
-    out = tmp_path / "numbers.json"
+    out = tmp_path / "numbers"
     result = vipe(
         "evaluate", "retrieval", "--model", model, "--poses", 40, "--out", out, data=data_folder
     )
     assert result.returncode == 0, result.stderr
-    numbers = json.loads(out.read_text())[0]
-    assert numbers["poses"] == 40
-    assert "| novel8+n |" in result.stdout
+    content = json.loads((out / "results.json").read_text())
+    assert content["run"]["poses"] == 40
+    assert "novel8+n hit@1" in content["findings"]["summary"]["vipe"]
+    assert "novel8+n" in result.stdout
+    assert (out / "report.html").is_file()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_train_export_evaluate(data_folder, tmp_path):
         (["train", "vipe"], "no data folder"),
         (["export", "none.safetensors", "m.onnx"], "no checkpoint none.safetensors"),
         (["evaluate", "retrieval", "--model", "none.onnx"], "none.onnx"),
-        (["evaluate", "nothing"], "invalid choice"),
+        (["evaluate", "nothing"], "unknown suite 'nothing'"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(words, message, tmp_path):

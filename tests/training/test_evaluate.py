@@ -7,17 +7,18 @@ import pytest
 
 from tests.bodies import random_people
 from vipe_core.errors import VipeError
-from vipe_core.geometry import normalize_3d, np_mpjpe, stature, to_body_frame
+from vipe_core.geometry import normalize_3d, np_mpjpe, procrustes, stature, to_body_frame
 from vipe_core.skeletons import BODY13, JOINTS17
 from vipe_training.evaluate import protocol
-from vipe_training.evaluate.coders import EmbeddingCoder, LiftingCoder
-from vipe_training.evaluate.lifting import evaluate_lifting
-from vipe_training.evaluate.retrieval import (
-    TARGETED,
-    aligned_keypoints,
-    evaluate_retrieval,
+from vipe_training.evaluate.coders import EmbeddingCoder, KeypointCoder, LiftingCoder
+from vipe_training.evaluate.metrics.lifting import evaluate_lifting
+from vipe_training.evaluate.metrics.matches import Matches
+from vipe_training.evaluate.metrics.occlusion import TARGETED
+from vipe_training.evaluate.metrics.retrieval import (
+    from_camera,
     hit_after_discarding,
     hit_at_k,
+    over_pairs,
 )
 
 CODER = EmbeddingCoder(lambda points, visibility: (points, visibility))
@@ -93,32 +94,6 @@ def test_oracle_finds_everything_and_chance_finds_chance():
     assert (np.diff(curve) >= 0).all()
 
 
-PROTOCOLS = {"chest4", "chest4+n", "novel8", "novel8+n", "partial", "partial novel8"}
-
-
-def test_suite_of_an_embedding_that_sees_the_truth():
-    people = random_people(40)
-    truth = normalize_3d(people, "joints17").reshape(40, -1)
-
-    def embed(points, visibility):
-        assert points.shape == (40, 13, 2)
-        return truth, np.zeros_like(truth)
-
-    results, discarded = evaluate_retrieval(EmbeddingCoder(embed), people)
-    assert set(results) == PROTOCOLS
-    assert all(value == 100 for values in results.values() for value in values)
-    assert discarded == {"0 %": 100, "10 %": 100, "25 %": 100, "50 %": 100}
-
-
-def test_suite_of_a_lifter_that_sees_the_truth():
-    people = random_people(25)
-    turned = people[..., [2, 0, 1]]  # another frame: each pair is aligned
-    coder = LiftingCoder(lambda points, visibility: (turned, np.ones((25, 17))))
-    results, _ = evaluate_retrieval(coder, people)
-    assert set(results) == PROTOCOLS
-    assert all(value == 100 for values in results.values() for value in values)
-
-
 def test_discarding_the_uncertain_helps_who_knows_what_is_uncertain():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(40, 5))
@@ -146,10 +121,107 @@ def test_targeted_occlusions_are_ten_and_leave_the_torso():
         assert not torso & set(hidden)
 
 
-def test_aligned_keypoints_find_the_same_view():
-    results = aligned_keypoints(random_people(25))
-    assert set(results) == {"chest4", "novel8+n"}
-    assert 0 < results["chest4"][0] <= results["chest4"][3] <= 100
+class TestMatches:
+    def test_asking_about_a_ranking_agrees_with_the_table_of_all_pairs(self, monkeypatch):
+        people = random_people(30)
+        people[7] = people[3]
+        ranking = np.random.default_rng(0).integers(-1, 30, (30, 9))
+        table = Matches(people)
+        few = Matches(people)
+        monkeypatch.setattr("vipe_training.evaluate.metrics.matches._TABLE", 10)
+        monkeypatch.setattr("vipe_training.evaluate.metrics.matches._ROWS", 8)
+        np.testing.assert_array_equal(few.right(ranking), table.right(ranking))
+        full = protocol.match_matrix(people)
+        for row in range(30):
+            for place, item in enumerate(ranking[row]):
+                wanted = item >= 0 and full[row, item]
+                assert few.right(ranking)[row, place] == wanted
+
+    def test_the_error_is_that_of_the_definition_and_of_the_worst_frame(self):
+        people = random_people(12).reshape(6, 2, 17, 3)
+        normal = normalize_3d(people, "joints17")[:, :, protocol.VOTING]
+        ranking = np.array([[1, 2], [0, 5]])
+        found = Matches(people).error(ranking, np.array([4, 3]))
+        for q, row in enumerate((4, 3)):
+            for k in range(2):
+                worst = max(np_mpjpe(normal[row, t], normal[ranking[q, k], t]) for t in range(2))
+                assert found[q, k] == pytest.approx(worst, abs=1e-6)
+
+
+def test_hits_camera_by_camera_add_up_to_hit_at_k():
+    people = random_people(20)
+    rng = np.random.default_rng(0)
+    codes = [(rng.normal(size=(20, 4)), rng.uniform(size=(20, 4))) for _ in range(3)]
+    matches = Matches(people)
+    found = [from_camera(CODER, codes, camera, matches) for camera in range(3)]
+    assert [one["hits"][camera] for camera, one in enumerate(found)] == [None] * 3
+    curve = over_pairs(found, "hits")
+    np.testing.assert_allclose(curve, hit_at_k(CODER, codes, codes, matches))
+    kept = hit_after_discarding(CODER, codes, matches)
+    np.testing.assert_allclose(over_pairs(found, "surest"), list(kept.values()), atol=0.01)
+
+
+class TestKeypointCoder:
+    def naive(self, a, b, shown):
+        """One pair by the definition: scale and proper rotation from an SVD."""
+        a, b = a[shown], b[shown]
+        a = a - a.mean(0)
+        a = a / np.sqrt((a * a).sum(1).mean())
+        rotation, scale, shift = procrustes(a, b)
+        return np.linalg.norm(scale * b @ rotation + shift - a, axis=1).mean()
+
+    def test_agrees_with_an_alignment_of_each_pair(self):
+        points = protocol.render(random_people(12), protocol.chest4()[:2])
+        coder = KeypointCoder()
+        codes = [coder.code(view, np.ones(view.shape[:-1])) for view in points]
+        found = coder.distance(*codes)
+        for i in range(12):
+            for j in range(12):
+                wanted = self.naive(points[0][i], points[1][j], np.ones(13, bool))
+                assert found[i, j] == pytest.approx(wanted, abs=1e-5)
+
+    def test_hidden_points_do_not_count_whatever_they_are(self):
+        points = protocol.render(random_people(8), protocol.chest4()[:2])
+        visible = np.ones(points.shape[:-1])
+        visible[1, :, [2, 9]] = 0
+        coder = KeypointCoder()
+        before = coder.distance(*(coder.code(*view) for view in zip(points, visible, strict=True)))
+        points[1, :, 2] = np.nan
+        points[1, :, 9] = 1e6
+        after = coder.distance(*(coder.code(*view) for view in zip(points, visible, strict=True)))
+        np.testing.assert_array_equal(before, after)
+        target = coder.code(points[0], visible[0])[0][0]
+        flat = np.stack([target.real, target.imag], axis=1)
+        shown = visible[1, 0] > 0
+        rotation, scale, shift = procrustes(flat[shown], points[1, 0][shown])
+        moved = scale * points[1, 0][shown] @ rotation + shift
+        wanted = np.linalg.norm(moved - flat[shown], axis=1).mean()
+        assert after[0, 0] == pytest.approx(wanted, abs=1e-5)
+
+    def test_finds_the_turned_and_scaled_view_again(self):
+        view = protocol.render(random_people(30), protocol.chest4()[:1])[0]
+        coder = KeypointCoder()
+        turned = 3 * view @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + 50
+        codes = [coder.code(points, np.ones(points.shape[:-1])) for points in (view, turned)]
+        np.testing.assert_array_equal(coder.rank(*codes, 3)[:, 0], np.arange(30))
+        assert (coder.uncertainty(codes[0]) == 0).all()
+
+    def test_views_without_common_points_are_infinitely_far_apart(self):
+        view = protocol.render(random_people(2), protocol.chest4()[:1])[0]
+        left, right = np.arange(13) < 6, np.arange(13) >= 6
+        coder = KeypointCoder()
+        codes = [coder.code(view, np.tile(which, (2, 1))) for which in (left, right)]
+        assert np.isinf(coder.distance(*codes)).all()
+
+
+def test_a_lifter_that_sees_the_truth_in_another_frame_finds_everything(monkeypatch):
+    people = random_people(25)
+    coder = LiftingCoder(lambda points, visibility: (points[..., [2, 0, 1]], np.ones((25, 17))))
+    code = coder.code(people, np.ones((25, 17)))
+    whole = coder.rank(code, code, 5)
+    assert (whole[:, 0] == np.arange(25)).all()
+    monkeypatch.setattr("vipe_training.evaluate.coders._BLOCK_PAIRS", 60)  # blocks of two rows
+    np.testing.assert_array_equal(coder.rank(code, code, 5), whole)
 
 
 class TestLifting:

@@ -2,43 +2,142 @@
 
 from __future__ import annotations
 
-import json
+import argparse
+import ast
+import importlib
+import inspect
+import shlex
 from pathlib import Path
+from types import ModuleType
 
-from vipe_core.cli.common import Parser, load_model
-from vipe_core.files import write_atomically
-from vipe_training.evaluate.suite import Source, evaluate_baseline, evaluate_model, markdown
+from vipe_core.cli.common import Parser, note
+from vipe_core.errors import VipeError
+
+SUITES = (
+    "retrieval",
+    "partial",
+    "sequence",
+    "lifting",
+    "actions",
+    "alignment",
+    "properties",
+    "ablations",
+)
+_PACKAGE = "vipe_training.evaluate.suites"
+_FOLDER = Path(__file__).parent.parent / "evaluate" / "suites"
+_EXAMPLE = "evaluate retrieval --model models/vipe.onnx --baselines keypoints"
 
 
 def run(argv: list[str]) -> int:
-    """Measure a model on motion capture rendered through random cameras.
+    """Measure models: the experiments of the papers, each behind one command.
 
-    The suite ``retrieval`` finds each pose again from another camera: chest4 = four cameras
-    at chest level; novel8 = eight from anywhere; +n = detector noise of 2 % of the torso;
-    partial = ten targeted occlusions of the query on chest4. A model that lifts is also
-    measured in millimetres. The data folder is $VIPE_DATA.
+    Prints the tables and writes out/evaluate/SUITE: report.html (one page, open it in a
+    browser), results.json, results.md and a PNG per picture. A run that was stopped goes on
+    where it was when the same command is given again. The data folder is $VIPE_DATA.
     """
-    parser = Parser("evaluate", run.__doc__, "evaluate retrieval --out out/retrieval.json")
-    parser.add_argument("suite", choices=["retrieval"])
-    parser.add_model()
-    parser.add_argument(
-        "--data", nargs="+", metavar="FILE", help="motion files, caches; %(default)s"
-    )
-    parser.set_defaults(data=list(Source().files))
-    parser.add_argument("--people", nargs="+", default=[], metavar="NAME", help="of them only")
-    parser.add_argument("--poses", type=int, default=2000, help="poses after de-duplication")
-    parser.add_argument("--seed", type=int, default=0, help="of poses, cameras and noise")
-    parser.add_argument("--baseline", action="store_true", help="also aligned 2D keypoints (slow)")
-    parser.add_argument("--out", type=Path, help="JSON file for the numbers")
-    args = parser.parse_args(argv)
-    model = load_model(args.model)
-    source = Source(tuple(args.data), tuple(args.people))
-    tables = [evaluate_model(model, source, args.poses, args.seed)]
-    if args.baseline:
-        tables.append(evaluate_baseline(source, args.poses, args.seed))
-    print("\n\n".join(markdown(table) for table in tables))
-    if args.out:
-        numbers = [{"fingerprint": model.fingerprint, **tables[0].to_dict()}]
-        numbers += [table.to_dict() for table in tables[1:]]
-        write_atomically(args.out, (json.dumps(numbers, indent=1) + "\n").encode())
+    if not argv or argv[0].startswith("-"):
+        return _overview(argv)
+    name = argv[0]
+    if name not in SUITES:
+        raise VipeError(f"unknown suite {name!r}; known: {', '.join(SUITES)}")
+    suite = _module(name)
+    parser, own = _parser(name, suite)
+    args = parser.parse_args(argv[1:])
+    if args.out is None:
+        args.out = Path("out/evaluate") / name
+    # Here and not above: --help comes at once.
+    from vipe_training.evaluate import session
+
+    if args.render_only:
+        print(f"report: {session.render(args.out)}")
+        return 0
+    if args.poses < 2 or args.seed < 0:
+        raise VipeError("--poses must be at least 2, --seed not negative")
+    options = argparse.Namespace(**{key: getattr(args, key) for key in sorted(own)})
+    said = shlex.join(["vipe", "evaluate", *argv])
+    try:
+        print(session.measure(name, suite, args, options, said))
+    except KeyboardInterrupt:
+        note("evaluate", "finished parts are kept: the same command goes on from here")
+        raise
     return 0
+
+
+def _overview(argv: list[str]) -> int:
+    """Help on the verb: quick, no suite is imported."""
+    width = max(map(len, SUITES))
+    lines = "\n".join(f"  {name:<{width}}  {_summary(name)}" for name in SUITES)
+    more = "`vipe evaluate SUITE --help` has the options.\n\n"
+    text = f"{inspect.cleandoc(run.__doc__ or '')}\n\nsuites:\n{lines}\n\n{more}"
+    parser = Parser("evaluate", text, _EXAMPLE)
+    parser.add_argument("suite", metavar="SUITE", help="one of those above")
+    parser.parse_args(argv)
+    return 0
+
+
+def _summary(name: str) -> str:
+    """First line of the docstring of the suite's ``run``, read without importing it."""
+    path = _FOLDER / f"{name}.py"
+    if not path.is_file():
+        return "(not in this installation)"
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == "run":
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""
+
+
+def _module(name: str) -> ModuleType:
+    if not (_FOLDER / f"{name}.py").is_file():
+        raise VipeError(f"the suite {name} is not in this installation")
+    return importlib.import_module(f"{_PACKAGE}.{name}")
+
+
+def _parser(name: str, suite: ModuleType) -> tuple[Parser, set[str]]:
+    """The parser of a suite, and the names of the options that are its own."""
+    from vipe_training.evaluate.contestants import BASELINES
+    from vipe_training.evaluate.samples.source import Source
+    from vipe_training.evaluate.session import takes_models
+
+    parser = Parser(f"evaluate {name}", suite.run.__doc__, f"evaluate {name} --poses 500 --seed 1")
+    if takes_models(suite):
+        parser.add_argument(
+            "--model",
+            nargs="+",
+            metavar="FILE.onnx",
+            type=Path,
+            help="model files, a row each (default: $VIPE_MODEL, else the one of vipe)",
+        )
+        known = "; ".join(f"{key}: {what}" for key, what in BASELINES.items())
+        parser.add_argument(
+            "--baselines", nargs="+", metavar="NAME", default=[], help=f"more rows. {known}"
+        )
+    else:
+        parser.set_defaults(model=[], baselines=[])
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="FILE",
+        default=list(Source().files),
+        help=f"motion files and caches below $VIPE_DATA (default: {' '.join(Source().files)})",
+    )
+    parser.add_argument("--people", nargs="+", default=[], metavar="NAME", help="of them only")
+    parser.add_argument(
+        "--poses",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="at most, after de-duplication (%(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of poses, cameras, noise (%(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"folder (default: out/evaluate/{name})"
+    )
+    parser.add_argument(
+        "--render-only", action="store_true", help="draw DIR/results.json again, measure nothing"
+    )
+    shared = {action.dest for action in parser._actions} | {"model", "baselines"}
+    suite.add_options(parser)
+    own = {action.dest for action in parser._actions} - shared
+    return parser, own

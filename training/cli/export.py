@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vipe_core.cli.common import Parser
-from vipe_training.evaluate.suite import Source, evaluate_model
+from vipe_training.evaluate.samples.source import Source
 
 
 def run(argv: list[str]) -> int:
@@ -23,6 +23,7 @@ def run(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     # Here and not above: --help works without torch.
     from vipe_core import runtime
+    from vipe_training.evaluate.figures import evaluate_model
     from vipe_training.export.card import card
     from vipe_training.export.write import export, load_trained
 
@@ -30,10 +31,10 @@ def run(argv: list[str]) -> int:
     path = export(trained, args.out, args.model_version, trained.scores, args.half)
     print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
     if args.poses:
-        results = evaluate_model(runtime.load(path), Source((args.data,)), args.poses, seed=0)
+        figures = evaluate_model(runtime.load(path), Source((args.data,)), args.poses, seed=0)
         # The same graph once more, now with its own figures inside.
-        export(trained, args.out, args.model_version, results.flat(), args.half)
-        text = card(trained, runtime.load(path), results)
+        export(trained, args.out, args.model_version, figures.summary, args.half)
+        text = card(trained, runtime.load(path), figures)
         path.with_suffix(".md").write_text(text)
         print(text)
     return 0

@@ -15,11 +15,27 @@ from vipe_core.errors import VipeError
 from vipe_core.geometry import Camera, normalize_3d, pairwise_np_mpjpe, project
 from vipe_core.skeletons import BODY13, JOINTS17
 from vipe_training.datasets import MotionSet, windows
+from vipe_training.evaluate.metrics.matches import KAPPA, VOTING, hits, match_matrix
 
-KAPPA = 0.1
+__all__ = [
+    "BODY13_IN_17",
+    "KAPPA",
+    "TOP",
+    "VOTING",
+    "View",
+    "chest4",
+    "choose",
+    "choose_rows",
+    "hits",
+    "joints_of",
+    "match_matrix",
+    "middle",
+    "novel8",
+    "render",
+    "select_poses",
+]
+
 TOP = (1, 5, 10, 20)
-# The head top is synthetic or estimated in most sources, so it does not vote.
-VOTING = [i for i, joint in enumerate(JOINTS17.joints) if joint != "head"]
 BODY13_IN_17 = JOINTS17.indices(*BODY13.joints)
 _UP = np.array([0.0, 1.0, 0.0])
 
@@ -89,10 +105,10 @@ def select_poses(joints: np.ndarray, count: int, seed: int = 0, apart: float = 0
     return np.array(kept[:count])
 
 
-def choose(
+def choose_rows(
     motion: MotionSet, count: int, seed: int = 0, frames: int = 1, step: float = 0.08
 ) -> np.ndarray:
-    """Poses to measure on: (<= count, 17, 3), or windows (<= count, T, 17, 3).
+    """Rows (<= count, T) of the motion to measure on: single poses, or windows of T frames.
 
     Args:
         motion: where they come from.
@@ -100,8 +116,22 @@ def choose(
         frames, step: of a window, see :func:`vipe_training.datasets.windows`.
     """
     rows = windows(motion, frames, step)  # (W, T)
-    chosen = rows[select_poses(motion.joints[rows[:, frames // 2]], count, seed)]
-    return motion.joints[chosen[:, 0] if frames == 1 else chosen]
+    return rows[select_poses(motion.joints[rows[:, frames // 2]], count, seed)]
+
+
+def joints_of(motion: MotionSet, rows: np.ndarray) -> np.ndarray:
+    """(N, 17, 3) of rows (N, 1), or windows (N, T, 17, 3) of rows (N, T)."""
+    return motion.joints[rows[:, 0] if rows.shape[1] == 1 else rows]
+
+
+def choose(
+    motion: MotionSet, count: int, seed: int = 0, frames: int = 1, step: float = 0.08
+) -> np.ndarray:
+    """Poses to measure on: (<= count, 17, 3), or windows (<= count, T, 17, 3).
+
+    Arguments as in :func:`choose_rows`.
+    """
+    return joints_of(motion, choose_rows(motion, count, seed, frames, step))
 
 
 def middle(joints: np.ndarray) -> np.ndarray:
@@ -126,23 +156,3 @@ def render(
     longest = np.linalg.norm(torso[..., :, None, :] - torso[..., None, :, :], axis=-1)
     sigma = noise * longest.max(axis=(-2, -1))[..., None, None]
     return points + sigma * np.random.default_rng(seed).standard_normal(points.shape)
-
-
-def match_matrix(joints: np.ndarray, which: Sequence[int] = VOTING) -> np.ndarray:
-    """(N, N) bool: query pose (row, the alignment target) and index pose match.
-
-    Args:
-        joints: (N, 17, 3), or windows (N, T, 17, 3), which match in every frame, each
-            aligned by itself (Pr-VIPE's NP-MPJPE of sequences, the largest of a window).
-        which: joints that vote.
-    """
-    normal = normalize_3d(joints, "joints17")[..., list(which), :]
-    frames = normal[:, None] if normal.ndim == 3 else normal
-    errors = (pairwise_np_mpjpe(f, f) for f in frames.swapaxes(0, 1))
-    return np.logical_and.reduce([error <= KAPPA for error in errors])
-
-
-def hits(ranking: np.ndarray, matches: np.ndarray) -> np.ndarray:
-    """(Q, K) bool: any of the first k ranked items (Q, K) is right, for k = 1..K."""
-    right = np.take_along_axis(matches, ranking, axis=1)
-    return np.logical_or.accumulate(right, axis=1)

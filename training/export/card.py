@@ -8,7 +8,7 @@ from vipe_core.model_metadata import ModelMetadata
 from vipe_core.runtime import Model
 from vipe_training.config import to_dict
 from vipe_training.datasets import load_motion
-from vipe_training.evaluate.suite import Results, markdown
+from vipe_training.evaluate.figures import Figures, markdown
 from vipe_training.export.write import Trained
 
 _TEXT = """# {name} {version}
@@ -55,7 +55,7 @@ detectors they are too small.
 """
 
 
-def card(trained: Trained, model: Model, results: Results) -> str:
+def card(trained: Trained, model: Model, figures: Figures) -> str:
     """The Markdown card of a model file."""
     meta = model.metadata
     parameters = sum(p.numel() for p in trained.system.inference_parameters())
@@ -76,9 +76,9 @@ def card(trained: Trained, model: Model, results: Results) -> str:
         step=trained.step,
         commit=meta.git_commit[:12],
         kappa=meta.kappa,
-        tables=markdown(results),
-        poses=results.poses,
-        eval_seed=results.seed,
+        tables=markdown(figures),
+        poses=figures.poses,
+        eval_seed=figures.seed,
         subjects=_subjects(trained),
         lifting=_LIFTING if meta.has_pose else "",
         extra=_POSE_LIMITS if meta.has_pose else "",

@@ -9,8 +9,8 @@ from torch import Tensor
 from vipe_training.datasets import join, load_motion
 from vipe_training.evaluate import protocol
 from vipe_training.evaluate.coders import EmbeddingCoder
-from vipe_training.evaluate.lifting import evaluate_lifting
-from vipe_training.evaluate.retrieval import hit_at_k
+from vipe_training.evaluate.metrics.lifting import evaluate_lifting
+from vipe_training.evaluate.metrics.retrieval import hit_at_k
 from vipe_training.features import encode_input
 from vipe_training.loop.run_config import DataConfig
 from vipe_training.models import Heads, System

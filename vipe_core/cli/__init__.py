@@ -25,11 +25,12 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "cv2": "detector",
     "ai_edge_litert": "detector",
-    "matplotlib": "demo",
+    "matplotlib": "train",
     "rosbags": "demo",
     "onnx": "train",
     "torch": "train",
     "safetensors": "train",
+    "jinja2": "train",
     "yaml": "train",
 }
 _BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended

@@ -1,0 +1,1 @@
+"""Formulas of the experiments, as functions of arrays."""

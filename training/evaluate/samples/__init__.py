@@ -1,0 +1,1 @@
+"""What is measured on: poses, views, clips and real detections."""

@@ -1,0 +1,1 @@
+"""One module per suite: the experiments of the papers, each behind one command."""
