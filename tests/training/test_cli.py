@@ -51,7 +51,8 @@ def test_train_export_evaluate(data_folder, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "nothing"], "cannot read config nothing"),
+        (["train", "nothing"], "no configuration 'nothing'; known: epipolar"),
+        (["train", "nothing.yaml"], "cannot read config nothing.yaml"),
         (["train", "vipe", "stepz=3"], "unknown setting 'stepz'"),
         (["train", "vipe"], "no data folder"),
         (["export", "none.safetensors", "m.onnx"], "no checkpoint none.safetensors"),

@@ -129,6 +129,15 @@ def test_parts_are_taken_for_the_same_inputs_only(tmp_path):
     assert value({"seed": 0}, model="b") == 3
 
 
+@pytest.mark.parametrize("content", [b"", b"[1, 2"])
+def test_a_damaged_part_is_computed_again(content, tmp_path):
+    assert Parts(tmp_path).part("p", lambda: [1]) == [1]
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(content)
+    assert Parts(tmp_path).part("p", lambda: [2]) == [2]
+    assert Parts(tmp_path).part("p", lambda: [3]) == [2]
+
+
 def test_help_lists_all_suites_at_once():
     # No heavy module may be imported for it.
     code = (
@@ -179,6 +188,9 @@ def test_a_run_writes_everything(models, data_folder, tmp_path):
     page.unlink()
     assert main(["evaluate", "properties", "--out", str(tmp_path / "out"), "--render-only"]) == 0
     assert page.read_bytes() == before
+    for more in (["--render-only"], ["--model", models["both"], "--poses", "20"]):
+        said = error_line("evaluate", "lifting", "--out", tmp_path / "out", *more)
+        assert "holds results of properties: take another --out for lifting" in said
 
 
 def killed_after_a_part(words, out) -> None:
@@ -251,7 +263,7 @@ def test_mistakes_are_one_line_and_status_2(models, data, tmp_path, capsys):
         ([*model, "--data", "none.npz"], "no motion file"),
         ([*model, "--data", broken], "not one usable frame"),
         ([*model, "--poses", 1], "--poses must be at least 2"),
-        ([*model, "--seed", -1], "--seed not negative"),
+        ([*model, "--seed", -1], "--seed must not be negative"),
         ([*model, "--out", tmp_path / "file"], "is not a folder"),
         ([*model, "--out", tmp_path / "with"], "Is a directory"),
         ([*model, "--baselines", "luck"], "unknown baseline 'luck'"),

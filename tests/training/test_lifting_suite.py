@@ -74,6 +74,8 @@ def test_the_suite_on_a_lifter_that_knows(tmp_path, monkeypatch):
     write_motion_file(tmp_path / "m.npz", 30)
     joints = protocol.choose(load_motion(["m.npz"]), 20)
     rivals = [known_by_height(joints), Contestant("mute", "mute")]
+    with pytest.raises(VipeError, match="nothing to measure: mute does not lift"):
+        suite.run(task(rivals[1:], "m.npz", 20))
     findings = suite.run(task(rivals, "m.npz", 20))
     assert findings.skipped == ["mute does not lift"]
     said = findings.summary["truth"]

@@ -49,10 +49,12 @@ def run(argv: list[str]) -> int:
     from vipe_training.evaluate import session
 
     if args.render_only:
-        print(f"report: {session.render(args.out)}")
+        print(f"report: {session.render(args.out, name)}")
         return 0
-    if args.poses < 2 or args.seed < 0:
-        raise VipeError("--poses must be at least 2, --seed not negative")
+    if args.poses < 2:
+        raise VipeError(f"--poses must be at least 2, not {args.poses}")
+    if args.seed < 0:
+        raise VipeError(f"--seed must not be negative, it is {args.seed}")
     options = argparse.Namespace(**{key: getattr(args, key) for key in sorted(own)})
     said = shlex.join(["vipe", "evaluate", *argv])
     try:

@@ -29,7 +29,7 @@ def run(argv: list[str]) -> int:
 
     trained = load_trained(args.checkpoint)
     path = export(trained, args.out, args.model_version, trained.scores, args.half)
-    print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
+    print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB", flush=True)
     if args.poses:
         figures = evaluate_model(runtime.load(path), Source((args.data,)), args.poses, seed=0)
         # The same graph once more, now with its own figures inside.

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from vipe_core.cli import main
 from vipe_core.cli.common import Parser
+from vipe_core.errors import VipeError
 
 _CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -39,13 +40,16 @@ def run(argv: list[str]) -> int:
         out = args.out or Path("runs") / config.name
         best = train(config, out, args.resume, args.overwrite, progress=sys.stderr.isatty())
         if distributed.rank() == 0:
-            print(f"best checkpoint: {best}\nnext: vipe export {best} models/{config.name}.onnx")
+            print(f"best checkpoint: {best}\nnext: vipe export {best} {out / config.name}.onnx")
     return 0
 
 
 def _find(name: str) -> Path:
     """The file of that path, or the shipped configuration of that name."""
     shipped = _CONFIGS / f"{name}.yaml"
+    if not Path(name).suffix and not shipped.is_file() and not Path(name).exists():
+        known = ", ".join(sorted(path.stem for path in _CONFIGS.glob("*.yaml")))
+        raise VipeError(f"no configuration {name!r}; known: {known}, or a YAML file")
     return shipped if shipped.is_file() and not Path(name).is_file() else Path(name)
 
 

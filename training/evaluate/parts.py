@@ -44,9 +44,8 @@ class Parts:
         """
         self._bar.set_description(name)
         path = self._path(name, inputs)
-        if path is not None and path.is_file():
-            result = json.loads(path.read_bytes())
-        else:
+        kept, result = _read(path) if path is not None else (False, None)
+        if not kept:
             result = json.loads(json.dumps(compute()))
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,3 +62,11 @@ class Parts:
             return None
         said = json.dumps(self._inputs | inputs, sort_keys=True)
         return self._folder / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}.json"
+
+
+def _read(path: Path) -> tuple[bool, Any]:
+    """Whether a part is there whole, and its result. One that is damaged is computed again."""
+    try:
+        return True, json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False, None

@@ -36,7 +36,7 @@ def _hash(path: Path) -> str:
     if path.is_dir() and not file.is_file():
         raise VipeError(f"{path} is no data cache: no {INDEX} in it (vipe data prepare makes one)")
     if not file.is_file():
-        raise VipeError(f"no motion file {path}: docs/data.md says how to get or make one")
+        raise VipeError(f"no motion file or cache {path}: docs/data.md says how to get or make one")
     return sha256(file)
 
 

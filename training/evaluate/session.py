@@ -9,6 +9,7 @@ from typing import Any
 
 from vipe_core import files
 from vipe_core.cli.common import load_model
+from vipe_core.errors import VipeError
 from vipe_training.evaluate import provenance
 from vipe_training.evaluate.contestants import contestants
 from vipe_training.evaluate.parts import Parts
@@ -49,6 +50,8 @@ def measure(
         VipeError: bad models, data or options, or a folder that cannot be written.
     """
     files.check_writable(args.out / record.RESULTS)
+    if (args.out / record.RESULTS).exists():
+        _check_suite(args.out, record.load(args.out)[1], name)
     files.check_writable(args.out / "parts" / "a-part")
     paths = (args.model or [None]) if takes_models(suite) else []
     models = [load_model(path) for path in paths]
@@ -74,9 +77,20 @@ def measure(
     return f"{body(findings)}\n\nreport: {write(args.out, findings, how)}"
 
 
-def render(folder: Path) -> Path:
-    """Draw the results of a folder again; returns the page. Raises VipeError without them."""
-    return draw(folder, *record.load(folder))
+def render(folder: Path, suite: str) -> Path:
+    """Draw the results of a folder again; returns the page.
+
+    Raises:
+        VipeError: there are none, or they are of another suite.
+    """
+    findings, how = record.load(folder)
+    _check_suite(folder, how, suite)
+    return draw(folder, findings, how)
+
+
+def _check_suite(folder: Path, how: Record, suite: str) -> None:
+    if how.suite != suite:
+        raise VipeError(f"{folder} holds results of {how.suite}: take another --out for {suite}")
 
 
 def _inputs(how: Record, options: argparse.Namespace) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vipe_core.errors import VipeError
 from vipe_core.skeletons import JOINTS17
 from vipe_training.evaluate import protocol
 from vipe_training.evaluate.metrics import lifting
@@ -68,6 +69,8 @@ def run(task: Task) -> Findings:
         f"{rival.name} does not lift" for rival in task.contestants if rival.lift is None
     ]
     rivals = [rival for rival in task.contestants if rival.lift is not None]
+    if not rivals:
+        raise VipeError(f"nothing to measure: {', '.join(findings.skipped)}")
     if (getattr(task.options, "protocol", None) or "rendered") == "multiview":
         add_multiview(task, findings, rivals)
         return findings
