@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bodies import random_people
+from tests.bodies import random_people, write_motion_file
 from tests.cli import VIPE, error_line, vipe
 from tests.model_factory import make_model
 from vipe_core import runtime
@@ -25,6 +25,7 @@ from vipe_training.evaluate import provenance
 from vipe_training.evaluate.contestants import contestants
 from vipe_training.evaluate.parts import Parts
 from vipe_training.evaluate.report import record
+from vipe_training.evaluate.samples.source import Source
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +192,21 @@ def test_a_run_writes_everything(models, data_folder, tmp_path):
     for more in (["--render-only"], ["--model", models["both"], "--poses", "20"]):
         said = error_line("evaluate", "lifting", "--out", tmp_path / "out", *more)
         assert "holds results of properties: take another --out for lifting" in said
+
+
+def test_frames_that_are_not_finite_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIPE_DATA", str(tmp_path))
+    write_motion_file(tmp_path / "m.npz", 30)
+    with np.load(tmp_path / "m.npz") as file:
+        content = dict(file)
+    before = Source(("m.npz",)).left_out()
+    usable = np.flatnonzero(content["frame_ok"])
+    content["pose"][usable[5], 3] = np.nan
+    np.savez(tmp_path / "m.npz", **content)
+    (line,) = Source(("m.npz",)).left_out()
+    assert line not in before
+    assert int(line.split()[0]) == 1 + (int(before[0].split()[0]) if before else 0)
+    assert "not finite" in line
 
 
 def killed_after_a_part(words, out) -> None:

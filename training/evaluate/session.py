@@ -74,6 +74,8 @@ def measure(
         findings = suite.run(Task(rows, source, args.poses, args.seed, options, parts, args.out))
     finally:
         parts.close()
+    if takes_models(suite) and names is args.data and not getattr(options, "video", None):
+        findings.skipped += source.left_out()
     return f"{body(findings)}\n\nreport: {write(args.out, findings, how)}"
 
 

@@ -30,6 +30,17 @@ class Source:
             raise VipeError(f"nobody is called {absent[0]} in {', '.join(self.files)}")
         return motion.select(np.isin(motion.subject, self.people))
 
+    def left_out(self) -> list[str]:
+        """A line on the frames that are missing inside the clips, if any are."""
+        motion = self.load()
+        clip, last = np.unique(motion.clip[::-1], return_index=True)
+        lengths = motion.frame[::-1][last] + 1  # of clips whose frames count from 0
+        missing = int(lengths.sum()) - len(motion)
+        if not len(clip) or missing <= 0:
+            return []
+        why = "marked bad, not finite, or left out when the set was prepared"
+        return [f"{missing} of {int(lengths.sum())} frames: {why}"]
+
     def __str__(self) -> str:
         files = ", ".join(self.files)
         return f"{files} ({', '.join(self.people)})" if self.people else files
