@@ -31,6 +31,13 @@ def test_train_export_evaluate(data_folder, tmp_path):
     best = tmp_path / "run" / "best.safetensors"
     assert str(best) in result.stdout
     model = tmp_path / "models" / "vipe.onnx"
+    for more, message in (
+        (["--poses", 1], "--poses must be 0 or at least 2"),
+        (["--data", "nope.npz"], "no motion file"),
+    ):
+        result = vipe("export", best, model, *more, data=data_folder)
+        assert (result.returncode, message in result.stderr) == (2, True)
+        assert not model.exists()
     result = vipe("export", best, model, "--poses", 40, data=data_folder)
     assert result.returncode == 0, result.stderr
     card = model.with_suffix(".md").read_text()

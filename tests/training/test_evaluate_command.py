@@ -284,6 +284,9 @@ def test_mistakes_are_one_line_and_status_2(models, data, tmp_path, capsys):
         ([*model, "--out", tmp_path / "with"], "Is a directory"),
         ([*model, "--baselines", "luck"], "unknown baseline 'luck'"),
         ([*suite, *out, "--render-only"], "no results in"),
+        (["evaluate", "retrieval", *model[2:], "--frame-keys", "k"], "--frame-keys needs --proto"),
+        (["evaluate", "lifting", *model[2:], "--video", "v"], "need --protocol multiview"),
+        (["evaluate", "actions", *model[2:], "--people", "e"], "actions goes by --set"),
         ([*suite, *out, "--what"], "unrecognized arguments: --what"),
     ):
         assert main([str(word) for word in words]) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vipe_core.cli.common import Parser
+from vipe_core.errors import VipeError
 from vipe_training.evaluate.samples.source import Source
 
 
@@ -27,11 +28,16 @@ def run(argv: list[str]) -> int:
     from vipe_training.export.card import card
     from vipe_training.export.write import export, load_trained
 
+    if args.poses < 0 or args.poses == 1:
+        raise VipeError(f"--poses must be 0 or at least 2, not {args.poses}")
+    source = Source((args.data,))
     trained = load_trained(args.checkpoint)
+    if args.poses:
+        source.load()  # what cannot be measured on is said before anything is written
     path = export(trained, args.out, args.model_version, trained.scores, args.half)
     print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB", flush=True)
     if args.poses:
-        figures = evaluate_model(runtime.load(path), Source((args.data,)), args.poses, seed=0)
+        figures = evaluate_model(runtime.load(path), source, args.poses, seed=0)
         # The same graph once more, now with its own figures inside.
         export(trained, args.out, args.model_version, figures.summary, args.half)
         text = card(trained, runtime.load(path), figures)

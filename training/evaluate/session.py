@@ -56,7 +56,10 @@ def measure(
     paths = (args.model or [None]) if takes_models(suite) else []
     models = [load_model(path) for path in paths]
     rows = contestants(models, args.baselines)
-    names = suite.data(options) if hasattr(suite, "data") else args.data
+    goes_by_set = hasattr(suite, "data")
+    if goes_by_set and (args.people or tuple(args.data) != Source().files):
+        raise VipeError(f"{name} goes by --set: --data and --people do not apply")
+    names = suite.data(options) if goes_by_set else args.data
     how = Record(
         suite=name,
         command=command,
@@ -74,7 +77,7 @@ def measure(
         findings = suite.run(Task(rows, source, args.poses, args.seed, options, parts, args.out))
     finally:
         parts.close()
-    if takes_models(suite) and names is args.data and not getattr(options, "video", None):
+    if takes_models(suite) and not goes_by_set and not getattr(options, "video", None):
         findings.skipped += source.left_out()
     return f"{body(findings)}\n\nreport: {write(args.out, findings, how)}"
 

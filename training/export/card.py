@@ -28,7 +28,8 @@ _TEXT = """# {name} {version}
 
 {tables}
 
-Command: `vipe evaluate retrieval --model models/{name}.onnx --poses {poses} --seed {eval_seed}`.
+Commands: `vipe evaluate SUITE --model models/{name}.onnx --poses {poses} --seed {eval_seed}`
+with the suites {suites}.
 Cameras: chest4 = azimuth 45, 135, -135, -45, elevation 10; novel8 = eight cameras with azimuth
 +-180, elevation +-30, roll +-15 degrees, 4 m away; +n = Gaussian noise of 2 % of the longest 2D
 torso distance on both views; partial = mean of ten targeted occlusions of the query on chest4.
@@ -80,6 +81,7 @@ def card(trained: Trained, model: Model, figures: Figures) -> str:
         poses=figures.poses,
         eval_seed=figures.seed,
         subjects=_subjects(trained),
+        suites="`retrieval`, `partial`" + (", `lifting`" if meta.has_pose else ""),
         lifting=_LIFTING if meta.has_pose else "",
         extra=_POSE_LIMITS if meta.has_pose else "",
         config=yaml.safe_dump(to_dict(trained.config), sort_keys=False),

@@ -74,6 +74,8 @@ def run(task: Task) -> Findings:
     if (getattr(task.options, "protocol", None) or "rendered") == "multiview":
         add_multiview(task, findings, rivals)
         return findings
+    if getattr(task.options, "video", None) or getattr(task.options, "pictures", None):
+        raise VipeError("--video and --pictures need --protocol multiview")
     scenes = Scenes(task, task.source.load())
     task.parts.expect(len(rivals) * (1 + len(lifting.ELEVATIONS)))
     found = {rival.name: _errors(task, rival, scenes) for rival in rivals}

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from functools import cache
 
+from vipe_core.errors import VipeError
 from vipe_training.datasets import MotionSet
 from vipe_training.evaluate import protocol
 from vipe_training.evaluate.metrics.retrieval import (
@@ -68,6 +69,8 @@ def run(task: Task) -> Findings:
     a cache (--data) and, with --frame-keys, the frames of the published lists.
     """
     name = getattr(task.options, "protocol", None) or "rendered"
+    if name == "rendered" and getattr(task.options, "frame_keys", None):
+        raise VipeError(f"--frame-keys needs --protocol: one of {', '.join(REAL)}")
     motion = task.source.load()
     findings = Findings(f"Cross-view retrieval on {task.source}")
     rivals = [rival for rival in task.contestants if rival.coder is not None]
