@@ -10,6 +10,8 @@ outputs, shifted and scaled poses too, and more missing joints give more varianc
 
 from __future__ import annotations
 
+import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from vipe_core import model_file, skeletons
+from vipe_core import model_file, model_seal, skeletons
+from vipe_core.model_check import CheckVectors
 from vipe_core.model_metadata import ModelMetadata
 
 OPSET = 17
@@ -93,6 +96,51 @@ def make_graph(
     return graph.model()
 
 
+def short_mean() -> onnx.ModelProto:
+    """A graph whose ``mean`` is declared of unknown size and turns out to be 15 wide."""
+    graph = make_graph()
+    for node in graph.graph.node:
+        node.output[:] = ["mean_16" if name == "mean" else name for name in node.output]
+    graph.graph.initializer.append(numpy_helper.from_array(np.arange(16) < 15, "keep"))
+    graph.graph.node.append(helper.make_node("Compress", ["mean_16", "keep"], ["mean"], axis=1))
+    graph.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "D"
+    return graph
+
+
+def unrunnable() -> onnx.ModelProto:
+    """A graph that reshapes to a shape that is itself computed, and wrong: loading cannot
+    foresee that it fails."""
+    graph = make_graph()
+    shape = numpy_helper.from_array(np.array([-1.0, 7.0, 3.0], np.float32), "wrong_shape")
+    kept = numpy_helper.from_array(np.ones(3, bool), "kept")
+    graph.graph.initializer.extend([shape, kept])
+    at = next(i for i, node in enumerate(graph.graph.node) if "joints_shape" in node.input)
+    graph.graph.node[at].input[1] = "computed_shape"
+    cast = helper.make_node("Cast", ["nonzero"], ["computed_shape"], to=TensorProto.INT64)
+    pick = helper.make_node("Compress", ["wrong_shape", "kept"], ["nonzero"], axis=0)
+    graph.graph.node.insert(at, cast)
+    graph.graph.node.insert(at, pick)
+    return graph
+
+
+def write_unchecked(
+    path: Path, graph: onnx.ModelProto, metadata: object, check: str | None = None
+) -> Path:
+    """A file as a careless or hostile writer makes it, sealed: nothing is checked."""
+    text = metadata if isinstance(metadata, str) else json.dumps(metadata)
+    graph.metadata_props.add(key="vipe", value=text)
+    if check is not None:
+        graph.metadata_props.add(key="vipe_check", value=check)
+    path.write_bytes(model_seal.sealed(graph.SerializeToString()))
+    return path
+
+
+def check_vectors() -> CheckVectors:
+    """Those of a model of :func:`make_model`."""
+    with tempfile.TemporaryDirectory() as folder:
+        return model_file.read(make_model(Path(folder) / "m.onnx")).check
+
+
 class _Graph:
     """Nodes and weights as they are added."""
 
@@ -124,7 +172,11 @@ class _Graph:
         """Centred, scaled, masked keypoints (N, 2J), and the share of missing joints (N, 1)."""
         zero, one = self.constant("zero", 0.0), self.constant("one", 1.0)
         axes = self.constant("axes", [1], np.int64)
-        absent = self.add("IsNaN", [points], tag + "absent")
+        # As in a real graph, what lies beyond 1e8 pixels is missing too.
+        size = self.add("Abs", [points], tag + "magnitude")
+        far = self.add("Greater", [size, self.constant("limit", 1e8)], tag + "far")
+        nan = self.add("IsNaN", [points], tag + "nan")
+        absent = self.add("Or", [nan, far], tag + "absent")
         clean = self.add("Where", [absent, zero, points], tag + "clean")
         seen = self.add("Where", [absent, zero, one], tag + "seen")
         if self.frames > 1:

@@ -11,8 +11,9 @@ from typing import Any
 from vipe_core import skeletons
 from vipe_core.errors import VipeError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 TASKS = ("embedding", "pose", "embedding+pose")
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class ModelMetadata:
         frames: T of the window of frames that the graph takes; 1 for a single-frame model.
             The outputs describe the middle frame, so it is odd.
         frame_step: seconds between the frames of a window; 0 for a single-frame model.
+        precision: one of :data:`PRECISIONS`: what the graph's matrix products compute with;
+            inputs, outputs and all else are float32.
         embedding_size: D of ``mean``; 0 for a pose model without it.
         sigmoid_a, sigmoid_b: slope (> 0) and offset of the match probability of ``mean``;
             1 and 0 for a pose model without it.
@@ -44,6 +47,7 @@ class ModelMetadata:
     skeleton_3d: str | None = None
     frames: int = 1
     frame_step: float = 0.0
+    precision: str = "fp32"
     embedding_size: int
     sigmoid_a: float
     sigmoid_b: float
@@ -102,15 +106,10 @@ class ModelMetadata:
         if not isinstance(values, dict):
             raise VipeError("the metadata is not a JSON object")
         _check_format(values.get("format_version"))
-        required = [field.name for field in fields(cls) if field.name not in _OPTIONAL]
-        if lacking := [name for name in required if name not in values]:
+        names = [field.name for field in fields(cls)]
+        if lacking := [name for name in names if name not in values]:
             raise VipeError(f"the metadata lacks the field {', '.join(lacking)}")
-        names = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in names})
-
-
-# Fields that older files lack; what they leave out is the default.
-_OPTIONAL = ("frames", "frame_step")
+        return cls(**{name: values[name] for name in names})
 
 
 def _text(value: Any) -> bool:
@@ -148,6 +147,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "skeleton_3d": (lambda v: v in (None, "joints17"), "joints17 or null"),
     "frames": (lambda v: _integer(v) and v >= 1 and v % 2 == 1, "an odd integer from 1"),
     "frame_step": (lambda v: _number(v) and v >= 0, "a number from 0"),
+    "precision": (lambda v: v in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     "embedding_size": (_size, "an integer from 0"),
     "sigmoid_a": (lambda v: _number(v) and v > 0, "a number over 0"),
     "sigmoid_b": (_number, "a number"),
@@ -162,7 +162,12 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _check_format(version: Any) -> None:
-    """A format newer than this software is said as such, before any field is looked at."""
+    """Another format than this software's is said as such, before any field is looked at."""
+    if _integer(version) and 1 <= version < FORMAT_VERSION:
+        raise VipeError(
+            f"file format {version} is older than this software reads ({FORMAT_VERSION}); "
+            "export the model anew with `vipe export`"
+        )
     if _integer(version) and version > FORMAT_VERSION:
         raise VipeError(
             f"file format {version} is newer than this software reads "

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.model_factory import FLOAT, make_graph, make_metadata, make_model
-from vipe_core import model_file
+from tests.model_factory import (
+    FLOAT,
+    check_vectors,
+    make_graph,
+    make_metadata,
+    make_model,
+    short_mean,
+    unrunnable,
+)
+from tests.model_factory import write_unchecked as write_raw
+from vipe_core import model_file, model_seal
 from vipe_core.errors import VipeError
+from vipe_core.model_check import LIMITS, CheckVectors, example_inputs
 from vipe_core.model_metadata import TASKS
-
-
-def write_raw(path: Path, graph: onnx.ModelProto, metadata: object) -> Path:
-    """A file as a careless or hostile writer makes it: nothing is checked."""
-    text = metadata if isinstance(metadata, str) else json.dumps(metadata)
-    graph.metadata_props.add(key="vipe", value=text)
-    path.write_bytes(graph.SerializeToString())
-    return path
+from vipe_core.skeletons import SKELETONS
 
 
 def fields(**overrides: object) -> dict[str, object]:
@@ -61,7 +67,7 @@ def test_writing_again_replaces_the_metadata_and_keeps_other_keys(path):
     model_file.write(path, graph, make_metadata(version="1"))
     model_file.write(path, path.read_bytes(), make_metadata(version="2"))
     props = {p.key: p.value for p in onnx.load(path).metadata_props}
-    assert set(props) == {"author", "vipe"}
+    assert set(props) == {"author", "vipe", "vipe_check", "vipe_sha256"}
     assert model_file.read_metadata(path).version == "2"
 
 
@@ -77,7 +83,7 @@ def test_reading_does_not_need_the_onnx_package(path):
 
 
 def test_unknown_keys_are_ignored(path):
-    write_raw(path, make_graph(), fields(later_addition=1))
+    write_raw(path, make_graph(), fields(later_addition=1), check_vectors().encode())
     assert model_file.read_metadata(path) == make_metadata()
 
 
@@ -142,13 +148,94 @@ def test_truncated_file(path, share):
     fault(path, "truncated|cannot be loaded|no VIPE model")
 
 
-@pytest.mark.parametrize("word", [b"keypoints", b"licence", b"MatMul", b"vipe"])
-def test_damaged_text(path, word, capfd):
+def test_every_flipped_bit_is_noticed(path, capfd):
     data = make_model(path).read_bytes()
-    path.write_bytes(data.replace(word, b"\xff" + word[1:]))
-    with pytest.raises(VipeError, match=f"{path}"):
-        model_file.read_metadata(path)
+    rng = np.random.default_rng(0)
+    for at in (0, len(data) - 1, *rng.integers(0, len(data), 60)):
+        damaged = bytearray(data)
+        damaged[at] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        with pytest.raises(VipeError, match=f"{path}"):
+            model_file.read_metadata(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_changed_after_it_was_written(path):
+    data = make_model(path, version="1.2.3").read_bytes()
+    path.write_bytes(data.replace(b"1.2.3", b"1.2.4"))
+    fault(path, "is damaged or was changed after it was written: its checksum does not fit; copy")
+
+
+def test_written_again_by_another_tool(path):
+    model = onnx.load(make_model(path))
+    kept = [p for p in model.metadata_props if p.key != model_seal.KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    onnx.save(model, path)
+    fault(path, "was changed after it was written: no checksum stands at its end; export it anew")
+
+
+def test_a_sealed_file_is_still_onnx(path):
+    onnx.checker.check_model(onnx.load(make_model(path)), full_check=True)
+    assert path.read_bytes()[-64:].decode() == hashlib.sha256(path.read_bytes()[:-64]).hexdigest()
+
+
+def test_no_check_vectors(path):
+    write_raw(path, make_graph(), fields())
+    fault(path, "has no check vectors")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("!", "are not base64"),
+        ("AAAA", "are unreadable"),
+        ("A" * 10_000_001, "are too long"),
+    ],
+)
+def test_check_vectors_that_are_none(path, text, words):
+    write_raw(path, make_graph(), fields(), text)
+    fault(path, f"the check vectors {words}")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"points": np.zeros((4, 12, 2), np.float32)}, "do not fit the model's input"),
+        ({"visibility": np.zeros((3, 13), np.float32)}, "do not fit the model's input"),
+        ({"outputs": {}}, "do not fit the model's outputs"),
+        ({"outputs": {"mean": np.zeros((3, 16), np.float32)}}, "do not fit the model's outputs"),
+        ({"points": np.zeros((16, 13, 2))}, "are not float32"),
+    ],
+)
+def test_check_vectors_of_something_else(path, change, words):
+    write_raw(path, make_graph(), fields(), replace(check_vectors(), **change).encode())
+    fault(path, f"the check vectors {words}")
+
+
+def test_check_vectors_survive_writing(path):
+    before = check_vectors()
+    after = CheckVectors.decode(before.encode(), make_metadata())
+    np.testing.assert_array_equal(before.points, after.points)
+    assert before.worst(after.outputs) == 0
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS)
+def test_example_people_have_joints_and_hidden_ones(skeleton):
+    points, visibility = example_inputs(make_metadata(skeleton_2d=skeleton))
+    there = np.isfinite(points).all(-1)
+    assert (visibility[0][there[0]] > 0.5).sum() >= 4
+    assert there.any(1).all()
+    assert ((visibility > 0) & (visibility < 0.5)).any()
+    again, _ = example_inputs(make_metadata(skeleton_2d=skeleton))
+    np.testing.assert_array_equal(points, again)
+
+
+def test_a_wrong_weight_is_over_every_limit(path):
+    check = check_vectors()
+    outputs = {name: value + 3 for name, value in check.outputs.items()}
+    assert check.worst(outputs) > max(LIMITS.values())
+    assert np.isnan(check.worst(outputs | {"mean": outputs["mean"] * np.nan}))
 
 
 def test_onnx_that_onnxruntime_cannot_run(path):
@@ -177,25 +264,16 @@ def test_metadata_that_is_no_json_object(path, text):
 
 
 def test_newer_format(path):
-    write_raw(path, make_graph(), {"format_version": 2})
-    fault(path, "file format 2 is newer than this software reads .* update vipe")
+    write_raw(path, make_graph(), {"format_version": 3})
+    fault(path, "file format 3 is newer than this software reads .* update vipe")
 
 
-WITH_DEFAULT = ("frames", "frame_step")  # files of the first version lack them
+def test_older_format(path):
+    write_raw(path, make_graph(), fields(format_version=1))
+    fault(path, r"file format 1 is older than this software reads \(2\); export the model anew")
 
 
-def test_a_file_from_before_windows_is_a_single_frame_model(path):
-    values = fields()
-    for name in WITH_DEFAULT:
-        del values[name]
-    write_raw(path, make_graph(), values)
-    info = model_file.read_metadata(path)
-    assert (info.frames, info.frame_step) == (1, 0.0)
-
-
-@pytest.mark.parametrize(
-    "name", sorted(set(json.loads(make_metadata().to_json())) - set(WITH_DEFAULT))
-)
+@pytest.mark.parametrize("name", sorted(json.loads(make_metadata().to_json())))
 def test_each_missing_field(path, name):
     values = fields()
     del values[name]
@@ -214,6 +292,7 @@ def test_each_missing_field(path, name):
         ("task", "translation"),
         ("skeleton_2d", 13),
         ("skeleton_3d", "coco17"),
+        ("precision", "fp8"),
         ("embedding_size", "16"),
         ("embedding_size", -1),
         ("embedding_size", True),
@@ -320,6 +399,14 @@ def refused(path: Path, words: str, model: object, **overrides: object) -> None:
 
 def test_writing_refuses_what_could_not_be_read(path):
     refused(path, "mean has shape", make_graph(), embedding_size=32)
+
+
+def test_writing_refuses_sizes_that_only_a_run_tells(path):
+    refused(path, r"mean has shape \(N, 15\), the metadata needs \(N, 16\)", short_mean())
+
+
+def test_writing_refuses_a_graph_that_does_not_run(path):
+    refused(path, "loads but does not run: .*[Rr]eshape", unrunnable())
 
 
 def test_writing_refuses_bytes_that_are_no_model(path):
