@@ -15,11 +15,11 @@ test nightly train-smoke: export OMP_NUM_THREADS = 1
 .PHONY: setup demo test lint bench train-smoke nightly clean
 
 demo: setup ; $(PY) -m demo $(DEMO)
-test: $(DONE)/dev $(DONE)/msgs $(DONE)/install ; $(PY) -m pytest -n auto --dist loadfile -m "not slow" $(TEST)
+test: $(DONE)/dev $(DONE)/msgs $(DONE)/install $(DONE)/bindings ; $(PY) -m pytest -n auto --dist loadfile -m "not slow" $(TEST)
 lint: $(DONE)/dev $(DONE)/msgs $(DONE)/install ; tools/lint.sh
 bench: setup ; $(PY) -m benchmarks $(BENCH)
 train-smoke: $(DONE)/dev $(DONE)/install ; tools/train_smoke.sh
-nightly: $(DONE)/dev $(DONE)/msgs $(DONE)/install ; $(PY) -m pytest -n auto --dist loadfile $(TEST)
+nightly: $(DONE)/dev $(DONE)/msgs $(DONE)/install $(DONE)/bindings ; $(PY) -m pytest -n auto --dist loadfile $(TEST)
 clean: ; rm -rf $(VENV) out build *.egg-info ros_ws/build ros_ws/install ros_ws/log
 
 setup: $(DONE)/demo $(DONE)/msgs $(DONE)/install
@@ -30,5 +30,6 @@ $(PY): ; @$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and
 $(DONE)/ros-$(ROS): requirements/ros-$(ROS).txt requirements/ros-common.txt requirements/constraints.txt | $(PY) ; $(PIP) -r $< && mkdir -p $(DONE) && touch $@
 $(DONE)/demo: requirements/demo.txt requirements/constraints.txt $(DONE)/ros-$(ROS) ; $(PIP) -r $< && touch $@
 $(DONE)/dev: requirements/train.txt requirements/dev.txt $(DONE)/demo ; $(PIP) -r requirements/train.txt -r requirements/dev.txt && touch $@
+$(DONE)/bindings: requirements/tensorrt-bindings.txt tools/fetch_bindings.sh | $(PY) ; tools/fetch_bindings.sh $(VENV) && mkdir -p $(DONE) && touch $@
 $(DONE)/msgs: $(shell find ros_ws/src/vipe_msgs -type f) tools/build_msgs.sh tools/ros_wheels_fix.cmake $(DONE)/ros-$(ROS) ; tools/build_msgs.sh $(VENV) && touch $@
 $(DONE)/install: setup.py $(DONE)/ros-$(ROS) ; $(PIP) --no-build-isolation --no-deps -e . && mkdir -p $(VENV)/typing && ln -sfn ../../training $(VENV)/typing/vipe_training && touch $@
