@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent
 NAME = "vipe"
 NODES = ("keypoints_node", "vipe_node", "action_node", "video_node", "all_in_one")
 VERBS = {
-    "vipe_core": ("embed", "lift", "search", "doctor", "fetch"),
+    "vipe_core": (*("embed", "lift", "search", "model", "compile", "selftest", "doctor", "fetch"),),
     "vipe_training": ("data", "train", "evaluate", "export", "generate"),
 }
 

@@ -70,7 +70,8 @@ def measured(config: RunConfig, folder: Path, poses: int) -> dict[str, dict[str,
     if not path.is_file():
         last = folder / "last.safetensors"
         best = train(config, folder, resume=last.is_file(), overwrite=not last.is_file())
-        model = export(load_trained(best), folder / f"{config.name}.onnx", "0", {})
+        model = folder / f"{config.name}.onnx"
+        export(load_trained(best), model, "0", {})
         results = {
             name: evaluate_model(runtime.load(model), source, poses, seed=0).summary
             for name, source in SOURCES.items()

@@ -82,7 +82,7 @@ def test_a_package_that_is_absent_or_broken(tmp_path, monkeypatch):
 
 def test_an_old_python(monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 8))
-    assert next(doctor._software()).state == doctor.FAIL
+    assert next(doctor.software()).state == doctor.FAIL
 
 
 def test_fetch_prints_the_paths(tmp_path):

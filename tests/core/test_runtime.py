@@ -5,15 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 
-from tests.model_factory import make_graph, make_metadata, make_model
+from tests.model_factory import (
+    check_vectors,
+    make_graph,
+    make_metadata,
+    make_model,
+    short_mean,
+    unrunnable,
+    write_unchecked,
+)
 from vipe_core import model_file, runtime
 from vipe_core.bodies import Estimates
 from vipe_core.errors import VipeError
@@ -193,38 +200,60 @@ def test_damaged_file_says_one_line_and_onnxruntime_nothing(path, tmp_path):
     assert done.stdout == f"{half} is not an ONNX file, or it is truncated\n"
 
 
-def test_sizes_that_only_a_run_tells(tmp_path):
-    graph = make_graph()
-    for node in graph.graph.node:
-        node.output[:] = ["mean_16" if name == "mean" else name for name in node.output]
-    keep = onnx.numpy_helper.from_array(np.arange(16) < 15, "keep")
-    graph.graph.initializer.append(keep)
-    graph.graph.node.append(
-        onnx.helper.make_node("Compress", ["mean_16", "keep"], ["mean"], axis=1)
-    )
-    graph.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "D"
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        (short_mean, r"mean has shape \(N, 15\), the metadata needs \(N, 16\)"),
+        (unrunnable, "loads but does not run: .*[Rr]eshape"),
+    ],
+)
+def test_a_graph_that_only_a_run_finds_out(tmp_path, graph, words):
     path = tmp_path / "model.onnx"
-    model_file.write(path, graph, make_metadata())
-    with pytest.raises(VipeError, match=r"mean has shape \(N, 15\), the metadata needs \(N, 16\)"):
+    text = make_metadata().to_json()
+    write_unchecked(path, graph(), text, check_vectors().encode())
+    with pytest.raises(VipeError, match=words):
         runtime.load(path)
 
 
-def test_graph_that_loads_but_does_not_run(tmp_path):
-    graph = make_graph()
-    # Reshaping to a shape that is itself computed: loading cannot foresee that it fails.
-    shape = onnx.numpy_helper.from_array(np.array([-1.0, 7.0, 3.0], np.float32), "wrong_shape")
-    graph.graph.initializer.append(shape)
-    at = next(i for i, node in enumerate(graph.graph.node) if "joints_shape" in node.input)
-    graph.graph.node[at].input[1] = "computed_shape"
-    cast = onnx.helper.make_node("Cast", ["nonzero"], ["computed_shape"], to=onnx.TensorProto.INT64)
-    pick = onnx.helper.make_node("Compress", ["wrong_shape", "kept"], ["nonzero"], axis=0)
-    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(3, bool), "kept"))
-    graph.graph.node.insert(at, cast)
-    graph.graph.node.insert(at, pick)
+def test_a_model_that_does_not_give_what_it_gave(tmp_path):
+    check = check_vectors()
+    outputs = {name: value + 0.01 for name, value in check.outputs.items()}
     path = tmp_path / "model.onnx"
-    model_file.write(path, graph, make_metadata())
-    with pytest.raises(VipeError, match=r"loads but does not run: .*[Rr]eshape"):
+    model_file.write(path, make_graph(), make_metadata(), replace(check, outputs=outputs))
+    with pytest.raises(VipeError, match=r"does not give on onnxruntime-cpu .*off by 1\.0e-02"):
         runtime.load(path)
+
+
+def test_the_first_backend_that_runs_is_taken_and_says_why(model):
+    assert model.error < 1e-5
+    assert model.precision == "fp32"
+    names = [reason.partition(":")[0] for reason in model.passed_over]
+    assert names == ["tensorrt", "tensorrt-rtx", "onnxruntime-cuda"]
+    assert "this build of onnxruntime has no CUDA" in model.passed_over[-1]
+
+
+def test_a_backend_that_is_asked_for_is_no_other(path):
+    with pytest.raises(runtime.Unavailable, match="has no CUDA"):
+        runtime.load(path, backend="onnxruntime-cuda")
+
+
+def test_cuda_that_silently_is_the_cpu(path, monkeypatch):
+    names = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    with pytest.raises(runtime.Unavailable, match="could not start CUDA"):
+        runtime.load(path, backend="onnxruntime-cuda")
+    assert runtime.load(path, backend="onnxruntime").backend == "onnxruntime-cpu"
+
+
+@pytest.mark.parametrize("batch", [0, (), (8, -1)])
+def test_batch_out_of_range(path, batch):
+    with pytest.raises(VipeError, match="batch sizes must be at least 1"):
+        runtime.load(path, batch=batch)
+
+
+def test_unknown_precision(path):
+    with pytest.raises(VipeError, match="unknown precision 'fp8'; known: fp32, fp16, int8"):
+        runtime.load(path, precision="fp8")
 
 
 def test_without_onnxruntime_it_says_what_to_install(path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vipe_core import model_file
@@ -16,7 +16,8 @@ from vipe_training.config import build, load, overrides
 from vipe_training.export.calibration import fit_sigmoid, fit_std_scale
 from vipe_training.export.graph import Graph, to_onnx
 from vipe_training.export.half import round_to_half, store_half
-from vipe_training.export.parity import PARITY, parity
+from vipe_training.export.parity import PARITY, of_file, of_torch, parity
+from vipe_training.export.precision import in_precision
 from vipe_training.loop import checkpoint
 from vipe_training.loop.train import RunConfig, make_system
 from vipe_training.loop.validation import Validation
@@ -54,8 +55,8 @@ def load_trained(path: Path) -> Trained:
 
 def export(
     trained: Trained, out: Path, version: str, metrics: dict[str, float], half: bool = False
-) -> Path:
-    """Write the model file of a trained system.
+) -> float:
+    """Write the model file of a trained system, in fp32.
 
     The graph must agree with torch within 1e-4, beyond what float32 leaves open, on thousands
     of poses, hidden points, huge offsets and degenerate bodies among them; otherwise there is
@@ -67,6 +68,9 @@ def export(
         version: of the model.
         metrics: figures to put into the file.
         half: store the weight matrices as float16, which halves the file.
+
+    Returns:
+        the largest difference from torch; see :func:`vipe_training.export.parity.parity`.
 
     Raises:
         VipeError: parity fails, or the file cannot be written.
@@ -98,10 +102,47 @@ def export(
     )
     with atomic(out) as trial:
         model_file.write(trial, data, metadata)
-        error = parity(graph, trial)
-        if not error <= PARITY:
-            raise VipeError(f"{out.name}: the graph differs from torch by {error:.1e}; not written")
-    return out
+        error = parity(of_torch(graph), trial)
+        _hold(out, error, PARITY["fp32"], "the graph differs from torch")
+    return error
+
+
+def convert(source: Path, out: Path, precision: str, metrics: dict[str, float]) -> float:
+    """Write a model file in fp32 again, with its matrix products in another precision.
+
+    It keeps the check vectors of the source: they say what is right.
+
+    Args:
+        source: a model file in fp32.
+        out: file to write.
+        precision: fp16 or int8.
+        metrics: figures to put into the file.
+
+    Returns:
+        the largest difference from ``source``; see
+        :func:`vipe_training.export.parity.parity`.
+
+    Raises:
+        VipeError: the source is not in order or not in fp32, the difference is over the limit
+            of the precision, or the file cannot be written.
+    """
+    opened = model_file.read(source)
+    metadata = opened.metadata
+    if metadata.precision != "fp32":
+        raise VipeError(f"model {source} computes in {metadata.precision}: start from fp32")
+    data = in_precision(source.read_bytes(), precision, metadata)
+    command = f"{metadata.command} --precision {precision}"
+    metadata = replace(metadata, precision=precision, metrics=metrics, command=command)
+    with atomic(out) as trial:
+        model_file.write(trial, data, metadata, opened.check)
+        error = parity(of_file(source), trial)
+        _hold(out, error, PARITY[precision], f"the graph in {precision} differs from fp32")
+    return error
+
+
+def _hold(out: Path, error: float, limit: float, what: str) -> None:
+    if not error <= limit:
+        raise VipeError(f"{out.name}: {what} by {error:.1e}, the limit is {limit:g}; not written")
 
 
 def _calibrate(trained: Trained) -> tuple[float, float, float]:

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vipe_core import __version__, assets, model_file, runtime, skeletons
+from vipe_core import __version__, assets, model_file, runtime
 from vipe_core.cli.common import Parser
 from vipe_core.errors import VipeError
+from vipe_core.model_check import example_inputs
 
 OK, ABSENT, FAIL = "ok", "-", "FAIL"
 SECONDS = 1.0  # how long the model is timed
@@ -39,7 +40,7 @@ class Row(NamedTuple):
 
 
 def run(argv: list[str]) -> int:
-    """Check this installation: versions, model, assets, ROS, and the model's speed.
+    """Check this installation: versions, model, backends, assets, ROS, and the model's speed.
 
     Exit status 0 when everything that is needed works, 1 when a row says FAIL. A row with
     "-" is optional and absent.
@@ -47,13 +48,13 @@ def run(argv: list[str]) -> int:
     parser = Parser("doctor", run.__doc__, "doctor")
     parser.add_model()
     args = parser.parse_args(argv)
-    rows = [row for check in (_software, _detector, _ros, _trainer) for row in check()]
+    rows = [row for check in (software, _detector, _ros, _trainer) for row in check()]
     rows += _model(args.model)
-    print(_table(rows))
+    print(table(rows))
     return 1 if any(row.state == FAIL for row in rows) else 0
 
 
-def _software() -> Iterator[Row]:
+def software() -> Iterator[Row]:
     old = sys.version_info < (3, 10)
     python = f"{platform.python_version()} {platform.machine()}"
     yield Row("python", FAIL if old else OK, python, "VIPE needs Python 3.10 or newer")
@@ -122,17 +123,18 @@ def _model(path: Path | None) -> Iterator[Row]:
         return
     info = model.metadata
     yield Row("model", OK, f"{info.name} {info.version}, {info.task}, {model.path}")
-    yield Row("backend", OK, f"{model.backend}, file {model.fingerprint}")
+    for reason in model.passed_over:
+        name, _, why = reason.partition(": ")
+        yield Row(name, ABSENT, "not used", why)
+    yield Row("backend", OK, f"{model.backend} in {model.precision}, file {model.fingerprint}")
     for batch in (1, 64):
-        median, p99 = _time(model, batch, SECONDS / 2)
+        median, p99 = latency(model, batch, SECONDS / 2)
         yield Row(f"{batch} at a time", OK, f"{median:.0f} us median, {p99:.0f} us p99, a call")
 
 
-def _time(model: runtime.Model, batch: int, seconds: float) -> tuple[float, float]:
-    """Median and 99th percentile of a call, microseconds."""
-    joints = len(skeletons.get(model.metadata.skeleton_2d))
-    points = np.random.default_rng(0).normal(300, 100, (batch, joints, 2)).astype(np.float32)
-    visibility = np.ones((batch, joints), np.float32)
+def latency(model: runtime.Model, batch: int, seconds: float) -> tuple[float, float]:
+    """Median and 99th percentile of a call with ``batch`` poses, microseconds."""
+    points, visibility = example_inputs(model.metadata, batch)
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while (start := time.perf_counter()) < end or not taken:
@@ -168,7 +170,7 @@ def _providers() -> str:
     return f"({', '.join(onnxruntime.get_available_providers())})"
 
 
-def _table(rows: list[Row]) -> str:
+def table(rows: list[Row]) -> str:
     width = max(len(row.what) for row in rows)
     lines = []
     for what, state, detail, advice in rows:

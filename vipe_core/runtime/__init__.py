@@ -4,9 +4,13 @@
     model = runtime.load("models/vipe.onnx")
     estimates = model(points, visibility)      # (N, 13, 2) pixels, (N, 13)
 
-A backend is a class with a ``name`` and a method ``run``; :data:`BACKENDS` lists them.
+What runs it is a backend: TensorRT where an engine of the model was compiled (``vipe compile``),
+else onnxruntime on CUDA or on the CPU. :data:`BACKENDS` lists them, :mod:`.backend` says what
+one must offer.
 """
 
-from vipe_core.runtime.model import BACKENDS, BLOCK, Backend, Model, load
+from vipe_core.runtime.backend import Backend, Unavailable
+from vipe_core.runtime.load import BACKENDS, load
+from vipe_core.runtime.model import BLOCK, Model
 
-__all__ = ["BACKENDS", "BLOCK", "Backend", "Model", "load"]
+__all__ = ["BACKENDS", "BLOCK", "Backend", "Model", "Unavailable", "load"]

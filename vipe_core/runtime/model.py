@@ -2,62 +2,52 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol
-
 import numpy as np
 
-from vipe_core import model_file
 from vipe_core.bodies import Estimates
 from vipe_core.errors import VipeError
-from vipe_core.model_metadata import ModelMetadata
+from vipe_core.model_check import LIMITS
 from vipe_core.model_signature import check_outputs, input_shape
-from vipe_core.runtime.onnxruntime_backend import OnnxRuntimeBackend
+from vipe_core.runtime.backend import Backend, Request, Unavailable
+from vipe_core.runtime.onnxruntime_backend import CPU
 
 BLOCK = 4096  # poses per run: bounds memory at about 100 MB for a 1024-wide network
-
-
-class Backend(Protocol):
-    """What runs the graph. ``run`` is thread-safe."""
-
-    name: str
-    metadata: ModelMetadata
-
-    def run(self, points: np.ndarray, visibility: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name for (N, [T,] J, 2) and (N, [T,] J), C-contiguous float32, 1 <= N."""
-        ...
-
-
-# Constructors by name: (path, content of the file, threads).
-BACKENDS: dict[str, Callable[[Path, bytes, int], Backend]] = {
-    "onnxruntime": OnnxRuntimeBackend,
-}
-_AUTO = ("onnxruntime",)  # in order of preference
 
 
 class Model:
     """A loaded model: poses in, estimates out.
 
-    Calls from several threads at once are safe: nothing is written after loading.
+    Calls from several threads at once are safe.
 
     Attributes:
         path: the file.
         metadata: what the file says of itself.
         backend: name of what runs it.
+        precision: what its matrix products are computed with: fp32, fp16 or int8.
+        error: largest difference of the backend's outputs from the file's check vectors,
+            relative where a value exceeds 1.
+        passed_over: why each backend that would have been preferred was not taken.
         fingerprint: first 12 hexadecimal digits of the file's SHA-256.
     """
 
-    def __init__(self, path: Path, backend: Backend, fingerprint: str) -> None:
-        self.path = path
+    def __init__(
+        self, request: Request, backend: Backend, passed_over: tuple[str, ...] = ()
+    ) -> None:
+        """
+        Raises:
+            VipeError: the graph does not run, or gives something else than it should; an
+                Unavailable where another backend may do better.
+        """
+        self.path = request.path
+        self.fingerprint = request.fingerprint
         self.metadata = backend.metadata
         self.backend = backend.name
-        self.fingerprint = fingerprint
+        self.precision = backend.precision
+        self.passed_over = passed_over
         self._run = backend.run
         self._shape = input_shape(self.metadata)
         # The first run allocates and, on a GPU, compiles: not in the first image's time.
-        self._row_shapes = self._warm_up()
+        self.error, self._row_shapes = self._warm_up(backend, request.batch)
 
     def __call__(self, points: np.ndarray, visibility: np.ndarray | None = None) -> Estimates:
         """Estimate N poses.
@@ -119,41 +109,34 @@ class Model:
             )
         return visibility
 
-    def _warm_up(self) -> dict[str, tuple[int, ...]]:
-        """Run once; the shape of each output behind the batch axis."""
-        visibility = np.ones((1, *self._shape), np.float32)
-        angle = np.linspace(0, 6, self._shape[-1], dtype=np.float32) * visibility
-        points = 300 + 100 * np.stack([np.cos(angle), np.sin(angle)], -1)
-        try:
-            outputs = self._run(points, visibility)
-        except Exception as error:  # a backend's own exception types have no common base
-            said = " ".join(str(error).split())[:300]
-            raise VipeError(f"model {self.path} loads but does not run: {said}") from None
+    def _warm_up(
+        self, backend: Backend, batch: tuple[int, ...]
+    ) -> tuple[float, dict[str, tuple[int, ...]]]:
+        """Run the check vectors, and every batch size once. Largest difference from what they
+        should give; the shape of each output behind the batch axis."""
+        check = backend.check
+        kind = VipeError if backend.name == CPU else Unavailable
+        outputs = self._attempt(check.points, check.visibility, kind)
         try:
             check_outputs(outputs, self.metadata)
         except VipeError as error:
             raise VipeError(f"model {self.path}: {error}") from None
-        return {name: value.shape[1:] for name, value in outputs.items()}
+        error = check.worst(outputs)
+        if not error <= LIMITS[self.precision]:
+            raise kind(
+                f"model {self.path} does not give on {self.backend} what it should: off by "
+                f"{error:.1e}, the limit for {self.precision} is {LIMITS[self.precision]:g}"
+            )
+        for size in batch:
+            rows = np.arange(min(size, BLOCK)) % len(check.points)
+            self._attempt(check.points[rows], check.visibility[rows], kind)
+        return error, {name: value.shape[1:] for name, value in outputs.items()}
 
-
-def load(path: str | os.PathLike[str], backend: str = "auto", threads: int = 1) -> Model:
-    """Load a model file, check it, and run it once.
-
-    Args:
-        path: the file; see :func:`vipe_core.model_file.default_path`.
-        backend: a key of :data:`BACKENDS`, or "auto".
-        threads: CPU threads for one call. More than one pays off at large N on an idle
-            machine only.
-
-    Raises:
-        VipeError: unknown backend, or a file that is missing, damaged or does not fit
-            its own metadata; see :mod:`vipe_core.model_file`.
-    """
-    if threads < 1:
-        raise VipeError(f"threads must be at least 1, not {threads}")
-    name = _AUTO[0] if backend == "auto" else backend
-    if name not in BACKENDS:
-        raise VipeError(f"unknown backend {backend!r}; known: auto, {', '.join(BACKENDS)}")
-    path = Path(path)
-    data = model_file.read_bytes(path)
-    return Model(path, BACKENDS[name](path, data, threads), model_file.fingerprint_of(data))
+    def _attempt(
+        self, points: np.ndarray, visibility: np.ndarray, kind: type[VipeError]
+    ) -> dict[str, np.ndarray]:
+        try:
+            return self._run(points, visibility)
+        except Exception as error:  # a backend's own exception types have no common base
+            said = " ".join(str(error).split())[:300]
+            raise kind(f"model {self.path} loads but does not run: {said}") from None

@@ -35,8 +35,13 @@ def load(path: str, backend: str, report: Report) -> Model:
         )
     report.facts |= {
         "backend": model.backend,
+        "precision": model.precision,
         "model": f"{info.name} {info.version}",
         "fingerprint": model.fingerprint,
         "model file": str(model.path),
+    }
+    report.facts |= {
+        f"not used: {name}": why
+        for name, _, why in (reason.partition(": ") for reason in model.passed_over)
     }
     return model
