@@ -64,6 +64,10 @@ setup(
     install_requires=["numpy>=1.26", "scipy>=1.8", "tqdm", "setuptools"],
     extras_require={
         "onnx": ["onnxruntime>=1.17"],
+        # TensorRT itself comes with JetPack; JetPack 6 has CUDA 12, JetPack 7 has CUDA 13.
+        "jetpack6": ["cuda-bindings==12.*", "onnx>=1.16"],
+        "jetpack7": ["cuda-bindings==13.*", "onnx>=1.16"],
+        "rtx": ["tensorrt-rtx>=1.7", "cuda-bindings==13.*", "onnx>=1.16"],
         "detector": ["ai-edge-litert>=1.2", "opencv-python-headless>=4.8"],
         "demo": [
             "onnxruntime>=1.17",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import vipe_training
-from benchmarks.run import Row, compare
+from benchmarks.timing import Row, compare
 from vipe_core.geometry import np_mpjpe
 from vipe_training.augment.batch import Batch, BatchSource
 from vipe_training.config import load

@@ -19,6 +19,7 @@ from tests.trt.strict import Behaviour
 from tests.trt.tensorrt_network import data_type, static_shape, tensor_types
 
 ALIGNMENT = 256
+KERNELS = b"kernels:"
 
 
 class Runtime(Behaviour):
@@ -135,7 +136,14 @@ class ICudaEngine(Behaviour):
             return self._unknown(f"{name} in profile {profile_index}", [])
         return [self._world.dims(shape) for shape in self._range(name, profile_index)]
 
-    def create_execution_context(self, *_: Any, **__: Any) -> Any:
+    def create_runtime_config(self) -> Any:
+        return self._world.maker.new("IRuntimeConfig", cache=None)
+
+    def create_execution_context(self, *given: Any, **named: Any) -> Any:
+        for config in (*given, *named.values()):
+            if hasattr(config, "_cache") and config._cache is not None:
+                # Real RTX compiles when the context first runs.
+                config._cache._kernels = KERNELS + self._world.machine().encode()
         taken = {context._profile for context in self._contexts}
         first = 0 if self._header["sharing"] or 0 not in taken else -1
         context = self._world.maker.new(
@@ -164,6 +172,30 @@ class ICudaEngine(Behaviour):
     def _unknown(self, name: str, answer: Any) -> Any:
         self._world.log(self._logger, "ERROR", f"ICudaEngine: Error Code 3: no tensor {name}")
         return answer
+
+
+class IRuntimeConfig(Behaviour):
+    def create_runtime_cache(self) -> Any:
+        return self._world.maker.new("IRuntimeCache", kernels=b"")
+
+    def set_runtime_cache(self, cache: Any = None) -> bool:
+        self._cache = cache
+        return True
+
+    def get_runtime_cache(self) -> Any:
+        return self._cache
+
+
+class IRuntimeCache(Behaviour):
+    def serialize(self) -> Any:
+        return self._world.memory(self._kernels)
+
+    def deserialize(self, blob: Any) -> bool:
+        fits = bytes(blob) == KERNELS + self._world.machine().encode()
+        if fits:
+            self._kernels = bytes(blob)
+        self._world.record.add("kernels", "kept" if fits else "refused")
+        return fits
 
 
 def alone(method: Callable) -> Callable:

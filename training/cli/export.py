@@ -59,21 +59,20 @@ def _from_checkpoint(args: argparse.Namespace) -> None:
     trained = load_trained(args.source)
     _check_data(args)
 
-    def write(path: Path, metrics: dict[str, float]) -> None:
-        export(trained, path, args.model_version, metrics, args.half)
-
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "fp32.onnx"
-        error = export(trained, whole, args.model_version, trained.scores, args.half)
-        _say_parity(error, "torch")
-        if args.precision != "fp32":
+    if args.precision != "fp32":
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder) / "fp32.onnx"
+            error = export(trained, whole, args.model_version, trained.scores, args.half)
+            _say_parity(error, "torch")
             _write_converted(whole, args)
-            return
-        write(args.out, trained.scores)
+        return
+    error = export(trained, args.out, args.model_version, trained.scores, args.half)
+    _say_parity(error, "torch")
     _say_written(args.out)
     if args.poses:
         figures = _measured(args.out, args)
-        write(args.out, figures.summary)  # the same graph once more, with its own figures inside
+        # The same graph once more, now with its own figures inside.
+        export(trained, args.out, args.model_version, figures.summary, args.half)
         _write_card(args.out, card(trained, _loaded(args.out), figures))
 
 

@@ -35,6 +35,8 @@ class OnnxRuntimeBackend:
         opened = model_file.open_session(request.path, request.data, options, providers)
         self.session, self.metadata, self.check = opened
         self.precision = self.metadata.precision
+        # The session keeps the file's bytes, to be made anew with other providers: never here.
+        self.session._model_bytes = None
         self._outputs = [output.name for output in self.session.get_outputs()]
 
     def run(self, points: np.ndarray, visibility: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,0 +1,358 @@
+"""The engine cache: nothing half-written is loaded, whatever happens to a build."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli import VIPE, error_line, vipe
+from tests.model_factory import make_model
+from tests.trt.install import installed
+from tests.waiting import wait_for
+from vipe_core import runtime
+from vipe_core.errors import VipeError
+from vipe_core.runtime.trt import build
+from vipe_core.runtime.trt.cache import EngineCache, Entry
+from vipe_core.runtime.trt.options import Options
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return make_model(tmp_path / "model.onnx")
+
+
+@pytest.fixture(autouse=True)
+def engines(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("VIPE_ENGINES", str(tmp_path / "engines"))
+    return tmp_path / "engines"
+
+
+def built(path: Path, **options) -> Entry:
+    return build.ensure(path, "tensorrt", Options(**{"batch": (1,), **options}), EngineCache())
+
+
+def only(folder: Path, suffix: str) -> Path:
+    (found,) = folder.glob(f"*{suffix}")
+    return found
+
+
+def test_an_engine_is_built_once(tmp_path, path):
+    lines: list[str] = []
+    with installed(tmp_path):
+        first = built(path)
+        again = build.ensure(path, "tensorrt", Options((1,)), EngineCache(), lines.append)
+        assert (again, lines) == (first, [])
+        forced = build.ensure(path, "tensorrt", Options((1,)), EngineCache(), lines.append, True)
+    assert forced.target == first.target
+    assert lines == ["building test-model for tensorrt 10.3.0, Orin, fp32"]
+
+
+def test_what_is_known_of_an_engine(tmp_path, path, engines):
+    with installed(tmp_path, version="10.16.1.11", gpu="Thor", capability=(11, 0), cuda="13.2.0"):
+        entry = built(path, batch=(8, 1), precision="fp16")
+    told = json.loads(only(engines, ".json").read_text())["target"]
+    assert (told["version"], told["gpu"], told["capability"]) == ("10.16.1.11", "Thor", "11.0")
+    assert (told["precision"], told["batch"]) == ("fp16", [1, 8])
+    assert entry.error is not None
+    assert entry.error < 2e-2
+    assert EngineCache().entries() == [entry]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"gpu": "Xavier"},
+        {"capability": (7, 2)},
+        {"version": "10.13.3.9"},
+        {"cuda": "13.2.0"},
+    ],
+)
+def test_an_engine_of_another_machine_is_not_loaded(tmp_path, path, other):
+    with installed(tmp_path):
+        built(path)
+    with installed(tmp_path, **other):
+        model = runtime.load(path)
+        assert model.backend == "onnxruntime-cpu"
+        assert "no engine of this model for this GPU yet" in model.passed_over[0]
+        assert runtime.load(path, "tensorrt").backend == "tensorrt"  # built for this one
+        assert len(EngineCache().entries()) == 2
+
+
+def test_a_changed_model_needs_another_engine(tmp_path, path):
+    with installed(tmp_path):
+        built(path)
+        make_model(path, version="2.0.0")
+        assert runtime.load(path).backend == "onnxruntime-cpu"
+
+
+def test_the_engine_built_last_is_taken_or_the_one_asked_for(tmp_path, path, monkeypatch):
+    with installed(tmp_path):
+        for number, precision in enumerate(("fp32", "fp16", "fp32")):
+            entry = built(path, precision=precision, batch=(1 + number,))
+            # A second has passed: the stamp in the file counts whole ones.
+            later = replace(entry, built=f"2030-01-01T00:00:0{number}+00:00")
+            text = json.dumps({"format": 1, **json.loads(json.dumps(vars_of(later)))})
+            (EngineCache().folder / f"{entry.target.key}.json").write_text(text)
+        assert runtime.load(path).precision == "fp32"
+        assert runtime.load(path, precision="fp16").precision == "fp16"
+
+
+def vars_of(entry: Entry) -> dict:
+    return {**vars(entry), "target": vars(entry.target)}
+
+
+def test_two_in_one_process_share_the_engine(tmp_path, path):
+    with installed(tmp_path):
+        built(path)
+        models = [runtime.load(path) for _ in range(2)]
+        assert {model.backend for model in models} == {"tensorrt"}
+
+
+# Damage.
+
+
+@pytest.mark.parametrize("how", ["truncated", "changed", "empty", "gone", "replaced"])
+def test_a_damaged_plan_is_built_anew(tmp_path, path, engines, how):
+    with installed(tmp_path):
+        built(path)
+        plan = only(engines, ".plan")
+        data = plan.read_bytes()
+        if how == "gone":
+            plan.unlink()
+        else:
+            changed = bytes([data[0], data[1] ^ 1, *data[2:]])
+            contents = {
+                "truncated": data[:-7],
+                "changed": changed,
+                "empty": b"",
+                "replaced": b"x" * len(data),
+            }
+            plan.write_bytes(contents[how])
+        assert runtime.load(path, "tensorrt").backend == "tensorrt"
+        assert plan.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"format": 1}', '{"format": 2, "target": {}}', "\xff" * 9]
+)
+def test_a_sheet_that_is_none_is_passed_over(tmp_path, path, engines, text):
+    with installed(tmp_path):
+        built(path)
+        only(engines, ".json").write_text(text)
+        assert EngineCache().entries() == []
+        assert runtime.load(path).backend == "onnxruntime-cpu"
+        assert runtime.load(path, "tensorrt").backend == "tensorrt"
+
+
+def test_every_field_of_a_sheet_is_looked_at(tmp_path, path, engines):
+    with installed(tmp_path):
+        built(path)
+    sheet = only(engines, ".json")
+    right = json.loads(sheet.read_text())
+    for name in (*right, *(f"target.{name}" for name in right["target"])):
+        wrong = json.loads(json.dumps(right))
+        owner = wrong["target"] if name.startswith("target.") else wrong
+        del owner[name.removeprefix("target.")]
+        sheet.write_text(json.dumps(wrong))
+        assert EngineCache().entries() == [], name
+    sheet.write_text(json.dumps(right))
+    assert len(EngineCache().entries()) == 1
+
+
+def test_a_sheet_under_another_name(tmp_path, path, engines):
+    with installed(tmp_path):
+        built(path)
+        for file in list(engines.iterdir()):
+            file.rename(file.with_name(f"0{file.name[1:]}"))
+        assert EngineCache().entries() == []
+
+
+# Several processes.
+
+
+def start(model: Path, **environment: str) -> subprocess.Popen[str]:
+    """``vipe compile`` as a process of its own, in a group that can be killed as one."""
+    return subprocess.Popen(
+        [str(VIPE), "compile", str(model), "--backend", "tensorrt", "--batch", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+        start_new_session=True,
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+def test_two_processes_at_once_build_one_engine(tmp_path, path, engines):
+    hold, holding = tmp_path / "hold", tmp_path / "holding"
+    hold.touch()
+    with installed(tmp_path, hold=str(hold), holding=str(holding)) as env:
+        first = start(path, **env)
+        wait_for(holding.exists, "the first to build")
+        second = start(path, **env)
+        assert second.stderr is not None
+        line = second.stderr.readline()
+        hold.unlink()
+        assert finished(first)[0] == finished(second)[0] == 0
+    assert "another process is building this engine: waiting for it" in line
+    assert len(EngineCache().entries()) == 1
+    assert list(engines.glob("*.part")) == []
+
+
+@pytest.mark.parametrize("whom", ["all", "worker"])
+def test_killed_while_building(tmp_path, path, engines, whom):
+    hold, holding = tmp_path / "hold", tmp_path / "holding"
+    hold.touch()
+    with installed(tmp_path, hold=str(hold), holding=str(holding)) as env:
+        process = start(path, **env)
+        wait_for(holding.exists, "the build")
+        if whom == "all":
+            os.killpg(process.pid, signal.SIGKILL)
+            assert finished(process)[0] == -signal.SIGKILL
+        else:
+            (worker,) = children(process.pid)
+            os.kill(worker, signal.SIGKILL)
+            status, said = finished(process)
+            assert status == 2
+            assert "the process for the build was ended by SIGKILL (no memory left?" in said
+        # A half-written plan, as a kill in the middle of writing leaves it.
+        lock = only(engines, ".lock")
+        lock.with_suffix(".part").write_bytes(b"half")
+        assert EngineCache().entries() == []
+        assert runtime.load(path).backend == "onnxruntime-cpu"
+        hold.unlink()
+        assert built(path).error is not None
+        assert runtime.load(path).backend == "tensorrt"
+    assert list(engines.glob("*.part")) == []
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+# Places.
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VIPE_ENGINES", str(tmp_path / "file" / "engines"))
+    words = r"the engine cache .* cannot be written: Not a directory; name another .* VIPE_ENGINES"
+    with installed(tmp_path):
+        with pytest.raises(VipeError, match=words):
+            built(path)
+        assert runtime.load(path).backend == "onnxruntime-cpu"
+        with pytest.raises(runtime.Unavailable, match=words):
+            runtime.load(path, "tensorrt")
+
+
+def test_a_cache_without_permission(tmp_path, path, engines, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")  # chmod would not stop root
+
+    with installed(tmp_path):
+        monkeypatch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(VipeError, match="cannot be written: Permission denied"):
+            built(path)
+        monkeypatch.undo()
+
+
+def test_a_full_disk(tmp_path, path):
+    """A real file system of 32 kB, for a plan of 60."""
+    make_model(path, embedding_size=512)
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a file system is not allowed here")
+    try:
+        with installed(tmp_path) as env:
+            words = ("compile", path, "--backend", "tensorrt", "--batch", 1)
+            done = vipe(*words, **env | {"VIPE_ENGINES": str(folder)})
+        assert done.returncode == 2
+        said, line = done.stderr.splitlines()
+        assert said.startswith("vipe compile: building test-model")
+        assert "No space left on device" in line
+        assert {file.suffix for file in folder.iterdir()} <= {".lock", ".timing"}
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_plan_larger_than_files_may_be(tmp_path, path):
+    make_model(path, embedding_size=512)
+    code = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (32_000, 32_000))\n"
+        "from vipe_core.cli import main\n"
+        f"sys.exit(main(['compile', {str(path)!r}, '--backend', 'tensorrt', '--batch', '1']))"
+    )
+    with installed(tmp_path, record="") as env:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | env
+        )
+    assert done.returncode == 2
+    assert "File too large" in done.stderr.splitlines()[-1]
+    assert EngineCache().entries() == []
+
+
+# The command.
+
+
+def test_compile_list_and_clean(tmp_path, path, engines):
+    with installed(tmp_path) as env:
+        done = vipe("compile", path, "--batch", "1,4", "--precision", "fp16", **env)
+        assert done.returncode == 0, done
+        assert "test-model 1.2.3" in done.stdout
+        assert "fp16, batch 1,4, tensorrt 10.3.0, Orin" in done.stdout
+        assert f"in {engines}" in done.stdout
+        listed = vipe("compile", "--list", **env).stdout
+        assert listed.splitlines()[0] == done.stdout.splitlines()[0]
+        assert listed.splitlines()[1] == f"1 in {engines}"
+        other = make_model(tmp_path / "other.onnx", version="9")
+        assert "removed 0 files" in vipe("compile", "--clean", other, **env).stdout
+        assert "removed 2 files" in vipe("compile", "--clean", path, **env).stdout
+        assert "0 in" in vipe("compile", "--list", **env).stdout
+
+
+def test_clean_leaves_alone_what_is_being_built(tmp_path, path, engines):
+    with installed(tmp_path):
+        entry = built(path)
+        with EngineCache().building(entry.target):
+            assert EngineCache().clean() == (1, 0) or len(EngineCache().entries()) == 1
+        assert EngineCache().clean()[0] >= 2
+    assert EngineCache().entries() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "which model? MODEL.onnx is missing"),
+        (["--list", "--clean"], "--list and --clean are two things"),
+        (["MODEL", "--batch", "1,x"], "batch sizes look like 1,8,32; 'x' is no number"),
+        (["MODEL", "--batch", "0"], "batch sizes must be from 1 to 4096"),
+        (["MODEL", "--batch", "1,2,3,4,5,6,7,8,9"], "one to 8 batch sizes, not 9"),
+        (["MODEL", "--dla", "0"], "the DLA computes in fp16 or int8, not in fp32"),
+        (["MODEL", "--workspace", "0"], "the workspace must be at least 1 MiB"),
+        (["MODEL", "--compute-capability", "89"], "a compute capability looks like 8.9, not '89'"),
+        (
+            ["MODEL", "--backend", "tensorrt", "--compute-capability", "8.9"],
+            "classic TensorRT builds on the device only",
+        ),
+        (["MODEL", "--backend", "tensorrt"], "the Python package tensorrt is not installed"),
+        (["MODEL"], "no TensorRT can run here (models use onnxruntime): tensorrt: "),
+        (["none.onnx"], "none.onnx does not exist"),
+    ],
+)
+def test_mistakes_are_one_line(path, words, line):
+    assert line in error_line("compile", *(path if word == "MODEL" else word for word in words))
