@@ -37,7 +37,7 @@ def check_signature(signature: Signature, metadata: ModelMetadata) -> None:
     shape = input_shape(metadata)
     inputs = {"keypoints": (*shape, 2), "visibility": shape}
     _check_names("inputs", signature.inputs, inputs, inputs)
-    outputs = _output_shapes(metadata)
+    outputs = output_shapes(metadata)
     required = {name: shape for name, shape in outputs.items() if name not in OPTIONAL_OUTPUTS}
     if metadata.has_embedding:
         required |= {name: outputs[name] for name in ("mean", "variance")}
@@ -61,12 +61,12 @@ def check_outputs(outputs: Mapping[str, np.ndarray], metadata: ModelMetadata) ->
 
     A graph may declare a size as unknown; then only running it tells.
     """
-    expected = _output_shapes(metadata)
+    expected = output_shapes(metadata)
     for name, value in outputs.items():
         _check_shape(name, "tensor(float)", ("N", *value.shape[1:]), expected[name])
 
 
-def _output_shapes(metadata: ModelMetadata) -> dict[str, tuple[int, ...]]:
+def output_shapes(metadata: ModelMetadata) -> dict[str, tuple[int, ...]]:
     """Every output the metadata allows, with its shape behind the batch axis."""
     shapes: dict[str, tuple[int, ...]] = {}
     if metadata.embedding_size:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vipe_ros.diagnostics import Report
 
 SKELETON = "body13"
+BATCH = (1, 8)  # a person, and a group, are what images show
 
 
 def load(path: str, backend: str, report: Report) -> Model:
@@ -22,7 +23,7 @@ def load(path: str, backend: str, report: Report) -> Model:
         VipeError: missing, damaged, not for the skeleton that the messages promise, or for
             windows of frames, which the nodes do not gather.
     """
-    model = runtime.load(path or model_file.default_path(), backend)
+    model = runtime.load(path or model_file.default_path(), backend, BATCH)
     info = model.metadata
     if info.skeleton_2d != SKELETON:
         raise VipeError(

@@ -143,7 +143,7 @@ class EngineCache:
         """
         part = self._path(target, ".part")
         with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(0o700, parents=True, exist_ok=True)  # plans are machine code
             lock = self._path(target, ".lock").open("a")
         with lock:
             try:

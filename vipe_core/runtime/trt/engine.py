@@ -14,7 +14,7 @@ import numpy as np
 from vipe_core import files
 from vipe_core.errors import VipeError
 from vipe_core.model_metadata import ModelMetadata
-from vipe_core.model_signature import input_shape
+from vipe_core.model_signature import input_shape, output_shapes
 from vipe_core.runtime.trt.cuda import Cuda, CudaError, Memory, aligned
 from vipe_core.runtime.trt.library import RTX, Library
 from vipe_core.runtime.trt.network import make_log
@@ -58,7 +58,7 @@ class Engine:
             said = "; ".join(self._log.errors[-2:]) or "it gives no reason"
             raise VipeError(f"TensorRT {lib.version} refuses the engine: {said[:300]}")
         self._engine = engine
-        self._shapes = self._row_shapes(input_shape(metadata))
+        self._shapes = self._row_shapes(metadata)
         sizes = [
             int(engine.get_tensor_profile_shape("keypoints", i)[2][0])
             for i in range(engine.num_optimization_profiles)
@@ -106,20 +106,26 @@ class Engine:
         made = self._compiled
         return self._engine.create_execution_context(*([made.config] if made else []))
 
-    def _row_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    def _row_shapes(self, metadata: ModelMetadata) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor behind the batch axis, inputs first."""
         engine, mode = self._engine, self._trt.TensorIOMode
+        shape = input_shape(metadata)
         inputs = {"keypoints": (*shape, 2), "visibility": shape}
+        known = inputs | output_shapes(metadata)
         outputs = {}
         for i in range(engine.num_io_tensors):
             name = engine.get_tensor_name(i)
             row = tuple(int(size) for size in engine.get_tensor_shape(name))[1:]
+            wanted = known.get(name, ())
+            # A size that the library could not infer is -1.
+            if len(row) != len(wanted) or any(
+                have not in (-1, want) for have, want in zip(row, wanted, strict=True)
+            ):
+                raise VipeError(f"the engine's {name} is (N, {row}), which the model is not")
             if engine.get_tensor_dtype(name) != self._trt.float32:
                 raise VipeError(f"the engine's {name} is not float32")
             if engine.get_tensor_mode(name) != mode.INPUT:
-                outputs[name] = row
-            elif inputs.get(name) != row:
-                raise VipeError(f"the engine's {name} is (N, {row}), which the model is not")
+                outputs[name] = wanted
         return inputs | outputs
 
 
@@ -208,7 +214,9 @@ class Slot:
         own = views["keypoints"][:count]
         own[:] = points
         np.copyto(own, MISSING, where=np.isnan(own))
-        views["visibility"][:count] = visibility
+        seen = views["visibility"][:count]
+        seen[:] = visibility
+        np.copyto(seen, 0, where=np.isnan(seen))
         if self._graph is None:
             self._enqueue()
         else:

@@ -30,7 +30,7 @@ class Device:
         name: as the driver says it.
         capability: compute capability, "8.7".
         memory: bytes, of the whole board where GPU and CPU share it.
-        cuda: version of the CUDA runtime, "12.6".
+        cuda: version of CUDA that the driver has, "12.6".
     """
 
     name: str
@@ -85,7 +85,8 @@ def open_device() -> tuple[Cuda, Device]:
         if not count:
             raise Unavailable("the NVIDIA driver sees no GPU")
         properties = cuda("cudaGetDeviceProperties", 0)
-        version = cuda("cudaRuntimeGetVersion")
+        # The runtime's own version is that of cuda-bindings, which brings it along.
+        version = cuda("cudaDriverGetVersion")
     except CudaError as error:
         raise Unavailable(f"no NVIDIA driver answers ({error})") from None
     name = properties.name
