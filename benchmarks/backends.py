@@ -12,8 +12,8 @@ import numpy as np
 from benchmarks.floor import Floor, work_of
 from benchmarks.timing import Row, clock, compare, compare_timers
 from vipe_core import runtime
-from vipe_core.model_metadata import ModelMetadata
-from vipe_core.model_signature import input_shape
+from vipe_core.model_file.metadata import ModelMetadata
+from vipe_core.model_file.signature import input_shape
 
 BATCHES = (1, 8, 64, 1024)
 PEOPLE = 64

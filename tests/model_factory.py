@@ -19,9 +19,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from vipe_core import model_file, model_seal, skeletons
-from vipe_core.model_check import CheckVectors
-from vipe_core.model_metadata import ModelMetadata
+from vipe_core import model_file, skeletons
+from vipe_core.model_file import seal
+from vipe_core.model_file.check import CheckVectors
+from vipe_core.model_file.metadata import ModelMetadata
 
 OPSET = 17
 FLOAT = TensorProto.FLOAT
@@ -131,7 +132,7 @@ def write_unchecked(
     graph.metadata_props.add(key="vipe", value=text)
     if check is not None:
         graph.metadata_props.add(key="vipe_check", value=check)
-    path.write_bytes(model_seal.sealed(graph.SerializeToString()))
+    path.write_bytes(seal.sealed(graph.SerializeToString()))
     return path
 
 

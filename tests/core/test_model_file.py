@@ -24,10 +24,11 @@ from tests.model_factory import (
     unrunnable,
 )
 from tests.model_factory import write_unchecked as write_raw
-from vipe_core import model_file, model_seal
+from vipe_core import model_file
 from vipe_core.errors import VipeError
-from vipe_core.model_check import LIMITS, CheckVectors, example_inputs
-from vipe_core.model_metadata import TASKS
+from vipe_core.model_file import reading, seal
+from vipe_core.model_file.check import LIMITS, CheckVectors, example_inputs
+from vipe_core.model_file.metadata import TASKS
 from vipe_core.skeletons import SKELETONS
 
 
@@ -168,7 +169,7 @@ def test_changed_after_it_was_written(path):
 
 def test_written_again_by_another_tool(path):
     model = onnx.load(make_model(path))
-    kept = [p for p in model.metadata_props if p.key != model_seal.KEY]
+    kept = [p for p in model.metadata_props if p.key != seal.KEY]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
     onnx.save(model, path)
@@ -420,7 +421,7 @@ def test_writing_refuses_external_weights(path):
 
 
 def test_writing_refuses_too_much(path, monkeypatch):
-    monkeypatch.setattr(model_file, "MAX_BYTES", 1000)
+    monkeypatch.setattr(reading, "MAX_BYTES", 1000)
     refused(path, "the limit is 1,000", make_graph())
 
 
@@ -456,13 +457,13 @@ def test_default_path_beside_the_package_and_in_the_prefix(tmp_path, monkeypatch
     file.parent.mkdir(parents=True)
     file.touch()
     monkeypatch.delenv("VIPE_MODEL", raising=False)
-    monkeypatch.setattr(model_file, "__file__", str(package / "model_file.py"))
+    monkeypatch.setattr(reading, "__file__", str(package / "model_file" / "reading.py"))
     assert model_file.default_path() == file
 
 
 def test_no_default_model(tmp_path, monkeypatch):
     monkeypatch.delenv("VIPE_MODEL", raising=False)
-    monkeypatch.setattr(model_file, "__file__", str(tmp_path / "vipe_core" / "model_file.py"))
+    monkeypatch.setattr(reading, "__file__", str(tmp_path / "vipe_core" / "model_file" / "x.py"))
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     with pytest.raises(VipeError, match="no model: VIPE_MODEL is not set"):
         model_file.default_path()

@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from tests.model_factory import make_model
 from vipe_core import model_file, runtime
 from vipe_core.errors import VipeError
-from vipe_core.model_check import LIMITS
+from vipe_core.model_file.check import LIMITS
 from vipe_core.precision import half_matrices, whole_weights
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -97,6 +97,6 @@ def test_life_cycle(tmp_path, ahead):
 
 
 def example(model: runtime.Model):
-    from vipe_core.model_check import example_inputs
+    from vipe_core.model_file.check import example_inputs
 
     return example_inputs(model.metadata, 5)

@@ -12,7 +12,7 @@ from tests.training.systems import NAMES, save, untrained
 from vipe_core import model_file, runtime
 from vipe_core.cli import main
 from vipe_core.errors import VipeError
-from vipe_core.model_check import LIMITS
+from vipe_core.model_file.check import LIMITS
 from vipe_training.cli.export import MOST_LOST, _hold_hits
 from vipe_training.export import write as module
 from vipe_training.export.parity import of_file, parity

@@ -95,7 +95,7 @@ def _check_data(args: argparse.Namespace) -> None:
 def _write_converted(whole: Path, args: argparse.Namespace) -> None:
     """The file in fp16 or int8, out of the one in fp32."""
     from vipe_core import model_file
-    from vipe_core.model_card import card
+    from vipe_core.model_file.card import card
     from vipe_training.evaluate.figures import markdown
     from vipe_training.export.write import convert
 

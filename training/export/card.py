@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from vipe_core.model_metadata import ModelMetadata
+from vipe_core.model_file.metadata import ModelMetadata
 from vipe_core.runtime import Model
 from vipe_training.config import to_dict
 from vipe_training.datasets import load_motion

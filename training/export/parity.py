@@ -12,7 +12,7 @@ import torch
 
 from vipe_core import runtime
 from vipe_core.bodies import Estimates
-from vipe_core.model_check import LIMITS
+from vipe_core.model_file.check import LIMITS
 from vipe_core.skeletons import BODY13
 from vipe_training.export.graph import Graph, output_names
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vipe_core.errors import VipeError
-from vipe_core.model_metadata import ModelMetadata
+from vipe_core.model_file.metadata import ModelMetadata
 from vipe_core.precision import half_matrices, whole_weights
 from vipe_training.datasets import load_motion
 from vipe_training.evaluate import protocol

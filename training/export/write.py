@@ -10,7 +10,7 @@ from pathlib import Path
 from vipe_core import model_file
 from vipe_core.errors import VipeError
 from vipe_core.files import atomic
-from vipe_core.model_metadata import ModelMetadata
+from vipe_core.model_file.metadata import ModelMetadata
 from vipe_core.skeletons import BODY13
 from vipe_training.config import build, load, overrides
 from vipe_training.export.calibration import fit_sigmoid, fit_std_scale

@@ -18,7 +18,7 @@ import numpy as np
 from vipe_core import __version__, assets, model_file, runtime
 from vipe_core.cli.common import Parser
 from vipe_core.errors import VipeError
-from vipe_core.model_check import example_inputs
+from vipe_core.model_file.check import example_inputs
 
 OK, ABSENT, FAIL = "ok", "-", "FAIL"
 SECONDS = 1.0  # how long the model is timed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vipe_core.cli.common import Parser
-from vipe_core.model_card import card
+from vipe_core.model_file.card import card
 
 
 def run(argv: list[str]) -> int:

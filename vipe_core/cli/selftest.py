@@ -15,8 +15,8 @@ from vipe_core import files, model_file, runtime
 from vipe_core.cli import doctor
 from vipe_core.cli.common import Parser, note
 from vipe_core.errors import VipeError
-from vipe_core.model_card import card
-from vipe_core.model_check import LIMITS, example_inputs
+from vipe_core.model_file.card import card
+from vipe_core.model_file.check import LIMITS, example_inputs
 from vipe_core.runtime import BACKENDS, Model, Unavailable
 from vipe_core.runtime.trt import library
 from vipe_core.runtime.trt.cache import EngineCache

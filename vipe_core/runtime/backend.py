@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from vipe_core.errors import VipeError
-from vipe_core.model_check import CheckVectors
-from vipe_core.model_metadata import ModelMetadata
+from vipe_core.model_file.check import CheckVectors
+from vipe_core.model_file.metadata import ModelMetadata
 
 
 class Unavailable(VipeError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vipe_core import model_file
 from vipe_core.errors import VipeError
-from vipe_core.model_metadata import PRECISIONS
+from vipe_core.model_file.metadata import PRECISIONS
 from vipe_core.runtime import onnxruntime_backend
 from vipe_core.runtime.backend import Backend, Request, Unavailable
 from vipe_core.runtime.model import Model

@@ -6,8 +6,8 @@ import numpy as np
 
 from vipe_core.bodies import Estimates
 from vipe_core.errors import VipeError
-from vipe_core.model_check import LIMITS
-from vipe_core.model_signature import check_outputs, input_shape
+from vipe_core.model_file.check import LIMITS
+from vipe_core.model_file.signature import check_outputs, input_shape
 from vipe_core.runtime.backend import Backend, Request, Unavailable
 from vipe_core.runtime.onnxruntime_backend import CPU
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vipe_core import model_file
 from vipe_core.errors import VipeError
-from vipe_core.model_check import LIMITS
+from vipe_core.model_file.check import LIMITS
 from vipe_core.runtime.backend import Request, Unavailable
 from vipe_core.runtime.trt import build, library
 from vipe_core.runtime.trt.cache import EngineCache, Entry

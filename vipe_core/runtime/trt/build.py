@@ -15,8 +15,8 @@ from pathlib import Path
 
 from vipe_core import model_file
 from vipe_core.errors import VipeError
-from vipe_core.model_check import LIMITS
-from vipe_core.model_metadata import ModelMetadata
+from vipe_core.model_file.check import LIMITS
+from vipe_core.model_file.metadata import ModelMetadata
 from vipe_core.runtime.backend import Unavailable
 from vipe_core.runtime.trt import library
 from vipe_core.runtime.trt.cache import EngineCache, Entry, Target

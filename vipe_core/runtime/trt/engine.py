@@ -13,8 +13,8 @@ import numpy as np
 
 from vipe_core import files
 from vipe_core.errors import VipeError
-from vipe_core.model_metadata import ModelMetadata
-from vipe_core.model_signature import input_shape, output_shapes
+from vipe_core.model_file.metadata import ModelMetadata
+from vipe_core.model_file.signature import input_shape, output_shapes
 from vipe_core.runtime.trt.cuda import Cuda, CudaError, Memory, aligned
 from vipe_core.runtime.trt.library import RTX, Library
 from vipe_core.runtime.trt.network import make_log

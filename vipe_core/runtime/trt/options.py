@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vipe_core.errors import VipeError
-from vipe_core.model_metadata import PRECISIONS
+from vipe_core.model_file.metadata import PRECISIONS
 
 MAX_BATCH = 4096
 MAX_PROFILES = 8

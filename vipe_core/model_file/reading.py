@@ -1,21 +1,4 @@
-"""The model file: one ONNX graph with what must be known about it inside.
-
-Inputs ``keypoints`` (N, J, 2) float32 raw pixels (NaN, or beyond 1e8: missing) and ``visibility``
-(N, J) float32 in 0..1, J joints of ``skeleton_2d``. Outputs by task, all float32:
-
-========================  ==============================================================
-``embedding``             ``mean``, ``variance`` (N, D)
-``pose``                  ``joints`` (N, 17, 3), ``std`` (N, 17), body frame, in statures
-``embedding+pose``        all four
-optional with any         ``mirror_mean`` + ``mirror_variance`` (N, D); for ``pose`` also
-                          ``mean`` + ``variance``
-========================  ==============================================================
-
-The file's ``metadata_props`` hold the JSON of :class:`vipe_core.model_metadata.ModelMetadata`
-(key ``vipe``), check vectors (``vipe_check``, :mod:`vipe_core.model_check`) and, last of all,
-the checksum of everything before it (:mod:`vipe_core.model_seal`). Reading needs onnxruntime
-only; writing needs the onnx package, which the trainer has and a robot need not have.
-"""
+"""Reading a model file: what is wrong with it becomes one line."""
 
 from __future__ import annotations
 
@@ -23,27 +6,23 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from vipe_core import files, model_seal
 from vipe_core.errors import VipeError
-from vipe_core.model_check import CheckVectors, example_inputs
-from vipe_core.model_metadata import ModelMetadata
-from vipe_core.model_seal import Seal
-from vipe_core.model_signature import check_outputs, check_signature, signature_of
+from vipe_core.model_file.check import CheckVectors
+from vipe_core.model_file.metadata import ModelMetadata
+from vipe_core.model_file.seal import Seal
+from vipe_core.model_file.seal import check as check_seal
+from vipe_core.model_file.signature import check_signature, signature_of
 
 if TYPE_CHECKING:
-    import onnx
     import onnxruntime
 
 MAX_BYTES = 500_000_000
 METADATA_KEY, CHECK_KEY = "vipe", "vipe_check"
-_OWN_KEYS = (METADATA_KEY, CHECK_KEY, model_seal.KEY)
 
 
 class Opened(NamedTuple):
@@ -52,39 +31,6 @@ class Opened(NamedTuple):
     session: onnxruntime.InferenceSession
     metadata: ModelMetadata
     check: CheckVectors
-
-
-def write(
-    path: str | os.PathLike[str],
-    model: bytes | onnx.ModelProto,
-    metadata: ModelMetadata,
-    check: CheckVectors | None = None,
-) -> None:
-    """Put ``metadata`` and check vectors into the ONNX model and write the file, all or nothing.
-
-    What is written has passed the checks of :func:`open_session`.
-
-    Args:
-        path: file to write; an existing one is replaced.
-        model: serialised ONNX model, or the ModelProto itself (left unchanged). Weights
-            must be inside.
-        metadata: what to embed; it must fit the graph.
-        check: what the model should give; None takes what it does give, by onnxruntime
-            without optimisation.
-
-    Raises:
-        VipeError: the onnx package is missing, the model is not ONNX, does not run or does
-            not fit the metadata, or the file cannot be written.
-    """
-    copy = _parsed(model)
-    entries = {METADATA_KEY: metadata.to_json()}
-    session, _ = _session(path, _with_entries(copy, entries), _plain_options())
-    check = check or _measured(path, session, metadata)
-    entries[CHECK_KEY] = check.encode()
-    data = model_seal.sealed(_with_entries(copy, entries))
-    if len(data) > MAX_BYTES:
-        raise VipeError(f"model {path} would be {len(data):,} bytes, the limit is {MAX_BYTES:,}")
-    files.write_atomically(path, data)
 
 
 def read(path: str | os.PathLike[str], data: bytes | None = None) -> Opened:
@@ -97,7 +43,7 @@ def read(path: str | os.PathLike[str], data: bytes | None = None) -> Opened:
     Raises:
         VipeError: see :func:`read_bytes` and :func:`open_session`.
     """
-    return open_session(path, read_bytes(path) if data is None else data, _plain_options())
+    return open_session(path, read_bytes(path) if data is None else data, plain_options())
 
 
 def read_metadata(path: str | os.PathLike[str]) -> ModelMetadata:
@@ -124,13 +70,13 @@ def open_session(
             another format, an operator set that onnxruntime does not know, an unknown
             skeleton, inputs or outputs that do not fit the metadata, no check vectors.
     """
-    seal = model_seal.check(data)
+    seal = check_seal(data)
     if seal is Seal.WRONG:
         raise VipeError(
             f"model {path} is damaged or was changed after it was written: its checksum does "
             "not fit; copy it again"
         )
-    session, metadata = _session(path, data, options, providers)
+    session, metadata = open_unchecked(path, data, options, providers)
     if seal is Seal.NONE:
         raise VipeError(
             f"model {path} was changed after it was written: no checksum stands at its end; "
@@ -165,7 +111,7 @@ def default_path() -> Path:
     """
     if named := os.environ.get("VIPE_MODEL"):
         return Path(named).expanduser()
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]  # vipe_core
     prefixes = dict.fromkeys((*package.parents, Path(sys.prefix)))
     places = [package.parent / "models", *(prefix / "share/vipe/models" for prefix in prefixes)]
     for place in places:
@@ -209,7 +155,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise VipeError(f"model {path} cannot be read: {error.strerror}") from None
 
 
-def _plain_options() -> onnxruntime.SessionOptions:
+def plain_options() -> onnxruntime.SessionOptions:
     """Quick to open, and nothing is rearranged: for reading, and for what is right."""
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
@@ -218,7 +164,7 @@ def _plain_options() -> onnxruntime.SessionOptions:
     return options
 
 
-def _session(
+def open_unchecked(
     path: str | os.PathLike[str],
     data: bytes,
     options: onnxruntime.SessionOptions,
@@ -249,71 +195,6 @@ def _session(
     except VipeError as error:
         raise VipeError(f"model {path}: {error}") from None
     return session, metadata
-
-
-def _measured(
-    path: str | os.PathLike[str], session: onnxruntime.InferenceSession, metadata: ModelMetadata
-) -> CheckVectors:
-    """Check vectors as the session gives them."""
-    points, visibility = example_inputs(metadata)
-    outputs = run_session(path, session, points, visibility)
-    try:
-        check_outputs(outputs, metadata)
-    except VipeError as error:
-        raise VipeError(f"model {path}: {error}") from None
-    for name, value in outputs.items():
-        if not np.isfinite(value).all():
-            raise VipeError(f"model {path} gives a {name} that is not finite for ordinary people")
-    return CheckVectors(points, visibility, outputs)
-
-
-def run_session(
-    path: str | os.PathLike[str],
-    session: onnxruntime.InferenceSession,
-    points: np.ndarray,
-    visibility: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """Outputs by name; raises VipeError for a graph that loads but does not run."""
-    names = [output.name for output in session.get_outputs()]
-    try:
-        values: Any = session.run(names, {"keypoints": points, "visibility": visibility})
-    except Exception as error:  # its exception types have no public base but Exception
-        said = " ".join(str(error).split())[:300]
-        raise VipeError(f"model {path} loads but does not run: {said}") from None
-    return dict(zip(names, values, strict=True))
-
-
-def _parsed(model: bytes | onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the model, nothing of it outside and no entry of ours in it."""
-    try:
-        import onnx
-    except ModuleNotFoundError:
-        raise VipeError("writing a model needs onnx: pip install -e '.[train]'") from None
-    from google.protobuf.message import DecodeError
-    from onnx.external_data_helper import uses_external_data
-
-    copy = onnx.ModelProto()
-    try:
-        copy.ParseFromString(model if isinstance(model, bytes) else model.SerializeToString())
-    except DecodeError:
-        raise VipeError("the bytes to write are not an ONNX model") from None
-    if any(uses_external_data(t) for t in copy.graph.initializer):
-        raise VipeError("the model keeps weights in other files; save them inside")
-    others = [(p.key, p.value) for p in copy.metadata_props if p.key not in _OWN_KEYS]
-    del copy.metadata_props[:]
-    for key, value in others:
-        copy.metadata_props.add(key=key, value=value)
-    return copy
-
-
-def _with_entries(model: onnx.ModelProto, entries: Mapping[str, str]) -> bytes:
-    """The model serialised, with more entries in its metadata."""
-    count = len(model.metadata_props)
-    for key, value in entries.items():
-        model.metadata_props.add(key=key, value=value)
-    data = model.SerializeToString()
-    del model.metadata_props[count:]
-    return data
 
 
 # "/src/file.h:46 void f(int, ...) " before what onnxruntime has to say.

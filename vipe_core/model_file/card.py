@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from vipe_core import model_file
-from vipe_core.model_metadata import ModelMetadata
-from vipe_core.model_signature import input_shape
+from vipe_core.model_file.metadata import ModelMetadata
+from vipe_core.model_file.signature import input_shape
 
 
 def card(path: str | os.PathLike[str]) -> str:

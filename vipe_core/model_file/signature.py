@@ -9,7 +9,7 @@ import numpy as np
 
 from vipe_core import skeletons
 from vipe_core.errors import VipeError
-from vipe_core.model_metadata import ModelMetadata
+from vipe_core.model_file.metadata import ModelMetadata
 
 if TYPE_CHECKING:
     import onnxruntime
