@@ -135,12 +135,13 @@ class _Halves:
         """Name of the float16 of a constant."""
         from onnx import TensorProto, numpy_helper
 
-        if self.weights.get(self.stored.get(name, "")):
-            stored = self.weights[self.stored[name]]
-            if stored.data_type == TensorProto.FLOAT16:
-                return stored.name
+        if not name:  # an input that is left out
+            return name
+        source = self.weights[self.stored.get(name, name)]
+        if source.data_type == TensorProto.FLOAT16:
+            return source.name
         half = f"{name}.as_half"
         if half not in self.weights:
-            value = numpy_helper.to_array(self.weights[name]).astype(np.float16)
+            value = numpy_helper.to_array(source).astype(np.float16)
             self.weights[half] = numpy_helper.from_array(value, half)
         return half

@@ -64,7 +64,7 @@ def test_selftest_without_a_gpu(tmp_path):
         "GPU: none",
         "numpy",
         "# test-model 1.2.3",
-        "* tensorrt, fp32: the",
+        "* tensorrt: the",
     ):
         assert words in text
 
@@ -97,7 +97,7 @@ def test_selftest_fails_where_an_installed_library_does(tmp_path):
         done = vipe("selftest", "--model", path, "--out", out, "--seconds", 0.02, **env)
     assert done.returncode == 1
     assert "| tensorrt | fp32 | FAIL |" in out.read_text()
-    assert "* tensorrt, fp32: TensorRT cannot build the engine: " in out.read_text()
+    assert "* tensorrt: TensorRT cannot build the engine: " in out.read_text()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,12 @@ def test_an_engine_of_another_machine_is_not_loaded(tmp_path, path, other):
         assert len(EngineCache().entries()) == 2
 
 
+def test_another_workspace_is_another_engine(tmp_path, path):
+    with installed(tmp_path):
+        assert built(path, workspace=64).target.key != built(path, workspace=128).target.key
+        assert built(path, batch=(4, 1, 4)) == built(path, batch=(1, 4))
+
+
 def test_a_changed_model_needs_another_engine(tmp_path, path):
     with installed(tmp_path):
         built(path)
@@ -135,8 +142,9 @@ def test_a_damaged_plan_is_built_anew(tmp_path, path, engines, how):
                 "replaced": b"x" * len(data),
             }
             plan.write_bytes(contents[how])
-        assert runtime.load(path, "tensorrt").backend == "tensorrt"
+        built(path)  # does not say that all is well
         assert plan.read_bytes() == data
+        assert runtime.load(path, "tensorrt").backend == "tensorrt"
 
 
 @pytest.mark.parametrize(
@@ -164,6 +172,21 @@ def test_every_field_of_a_sheet_is_looked_at(tmp_path, path, engines):
         assert EngineCache().entries() == [], name
     sheet.write_text(json.dumps(right))
     assert len(EngineCache().entries()) == 1
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "x", [], {}, True])
+def test_every_kind_in_a_sheet_is_looked_at(tmp_path, path, engines, wrong):
+    with installed(tmp_path):
+        built(path)
+    sheet = only(engines, ".json")
+    right = json.loads(sheet.read_text())
+    for name in (*right, *(f"target.{name}" for name in right["target"])):
+        changed = json.loads(json.dumps(right))
+        owner = changed["target"] if name.startswith("target.") else changed
+        owner[name.removeprefix("target.")] = wrong
+        sheet.write_text(json.dumps(changed))
+        for entry in EngineCache().entries():
+            assert str(entry)  # what is let through can be shown
 
 
 def test_a_sheet_under_another_name(tmp_path, path, engines):
@@ -210,18 +233,23 @@ def test_two_processes_at_once_build_one_engine(tmp_path, path, engines):
     assert list(engines.glob("*.part")) == []
 
 
-@pytest.mark.parametrize("whom", ["all", "worker"])
+@pytest.mark.parametrize("whom", ["all", "worker", "parent"])
 def test_killed_while_building(tmp_path, path, engines, whom):
     hold, holding = tmp_path / "hold", tmp_path / "holding"
     hold.touch()
     with installed(tmp_path, hold=str(hold), holding=str(holding)) as env:
         process = start(path, **env)
         wait_for(holding.exists, "the build")
+        (worker,) = children(process.pid)
         if whom == "all":
             os.killpg(process.pid, signal.SIGKILL)
             assert finished(process)[0] == -signal.SIGKILL
+        elif whom == "parent":
+            process.terminate()
+            assert finished(process)[0] == -signal.SIGTERM
+            # Nobody waits for its engine any more, and another build may want the memory.
+            wait_for(lambda: not Path(f"/proc/{worker}").exists(), "the worker to end")
         else:
-            (worker,) = children(process.pid)
             os.kill(worker, signal.SIGKILL)
             status, said = finished(process)
             assert status == 2
@@ -243,6 +271,19 @@ def children(pid: int) -> list[int]:
 
 
 # Places.
+
+
+def test_a_cache_of_nobody(path, monkeypatch):
+    monkeypatch.setenv("VIPE_ENGINES", "~no-such-user/engines")
+    assert "VIPE_ENGINES names ~no-such-user" in error_line("compile", "--list")
+    assert runtime.load(path).backend == "onnxruntime-cpu"
+
+
+def test_no_room_for_the_copy_of_the_model(tmp_path, path, monkeypatch):
+    with installed(tmp_path):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+        with pytest.raises(VipeError, match=r"cannot build an engine: .*No such file"):
+            built(path)
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, path, monkeypatch):
@@ -325,6 +366,20 @@ def test_compile_list_and_clean(tmp_path, path, engines):
         assert "0 in" in vipe("compile", "--list", **env).stdout
 
 
+def test_clean_leaves_alone_what_is_not_ours(tmp_path, path, engines):
+    with installed(tmp_path):
+        entry = built(path)
+    others = ("config.json", "floor.plan", "download.part", "notes.timing", "abc-def.plan")
+    for name in others:
+        (engines / name).touch()
+    # What a process left that was killed while it wrote.
+    (engines / f".{entry.target.key}.json.123.part").touch()
+    (engines / f"{entry.target.key}.part").touch()
+    EngineCache().clean()
+    left = {file.name for file in engines.iterdir() if file.suffix != ".lock"}
+    assert left == set(others)
+
+
 def test_clean_leaves_alone_what_is_being_built(tmp_path, path, engines):
     with installed(tmp_path):
         entry = built(path)
@@ -343,7 +398,16 @@ def test_clean_leaves_alone_what_is_being_built(tmp_path, path, engines):
         (["MODEL", "--batch", "0"], "batch sizes must be from 1 to 4096"),
         (["MODEL", "--batch", "1,2,3,4,5,6,7,8,9"], "one to 8 batch sizes, not 9"),
         (["MODEL", "--dla", "0"], "the DLA computes in fp16 or int8, not in fp32"),
-        (["MODEL", "--workspace", "0"], "the workspace must be at least 1 MiB"),
+        (["MODEL", "--workspace", "0"], "the workspace must be from 1 to 1,048,576 MiB, not 0"),
+        (["MODEL", "--workspace", "9999999999"], "the workspace must be from 1 to 1,048,576 MiB"),
+        (["--list", "MODEL"], "--list takes no MODEL.onnx"),
+        (["--list", "--batch", "1"], "--list takes no batch"),
+        (["--clean", "--precision", "fp16"], "--clean takes no precision"),
+        (["MODEL", "--compute-capability", ""], "a compute capability looks like 8.9, not ''"),
+        (
+            ["MODEL", "--compute-capability", "8.9", "--dla", "0", "--precision", "fp16"],
+            "an engine for the DLA is built on the device, not ahead of time",
+        ),
         (["MODEL", "--compute-capability", "89"], "a compute capability looks like 8.9, not '89'"),
         (
             ["MODEL", "--backend", "tensorrt", "--compute-capability", "8.9"],

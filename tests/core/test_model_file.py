@@ -204,7 +204,15 @@ def test_check_vectors_that_are_none(path, text, words):
     [
         ({"points": np.zeros((4, 12, 2), np.float32)}, "do not fit the model's input"),
         ({"visibility": np.zeros((3, 13), np.float32)}, "do not fit the model's input"),
+        ({"points": np.zeros(4, np.float32)}, "do not fit the model's input"),
+        ({"visibility": np.float32(1)}, "do not fit the model's input"),
+        (
+            {"points": np.zeros((0, 13, 2), "f4"), "visibility": np.zeros((0, 13), "f4")},
+            "do not fit the model's input",
+        ),
         ({"outputs": {}}, "do not fit the model's outputs"),
+        ({"outputs": {"age": np.zeros((16, 1), np.float32)}}, "do not fit the model's outputs"),
+        ({"outputs": {"std": np.zeros((16, 9), np.float32)}}, "do not fit the model's outputs"),
         ({"outputs": {"mean": np.zeros((3, 16), np.float32)}}, "do not fit the model's outputs"),
         ({"points": np.zeros((16, 13, 2))}, "are not float32"),
     ],
@@ -236,6 +244,8 @@ def test_a_wrong_weight_is_over_every_limit(path):
     check = check_vectors()
     outputs = {name: value + 3 for name, value in check.outputs.items()}
     assert check.worst(outputs) > max(LIMITS.values())
+    zeros = {name: value * 0 for name, value in check.outputs.items()}
+    assert check.worst(zeros) > max(LIMITS.values())
     assert np.isnan(check.worst(outputs | {"mean": outputs["mean"] * np.nan}))
 
 

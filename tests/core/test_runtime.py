@@ -197,7 +197,7 @@ def test_damaged_file_says_one_line_and_onnxruntime_nothing(path, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    assert done.stdout == f"{half} is not an ONNX file, or it is truncated\n"
+    assert done.stdout == f"{half} is not an ONNX file, or it is truncated or changed\n"
 
 
 @pytest.mark.parametrize(
@@ -243,6 +243,33 @@ def test_cuda_that_silently_is_the_cpu(path, monkeypatch):
     with pytest.raises(runtime.Unavailable, match="could not start CUDA"):
         runtime.load(path, backend="onnxruntime-cuda")
     assert runtime.load(path, backend="onnxruntime").backend == "onnxruntime-cpu"
+
+
+def test_cuda_that_raises_is_passed_over(path, monkeypatch):
+    """As with a driver that is older than the CUDA that onnxruntime was built with."""
+    session = onnxruntime.InferenceSession
+
+    def refuse(*args, providers, **options):
+        if providers[0] != "CPUExecutionProvider":
+            raise RuntimeError("/src/call.cc:121 void CudaCall(int, ...) CUDA failure 35: too old")
+        return session(*args, providers=providers, **options)
+
+    names = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    model = runtime.load(path)
+    assert model.backend == "onnxruntime-cpu"
+    assert model.passed_over[-1].endswith("CUDA failure 35: too old")
+
+
+def test_an_error_of_any_kind_passes_a_backend_over(path, monkeypatch):
+    def broken(request):
+        raise TypeError("factory function returned nullptr")
+
+    monkeypatch.setitem(runtime.BACKENDS, "tensorrt", broken)
+    assert "TypeError: factory function" in runtime.load(path).passed_over[0]
+    with pytest.raises(runtime.Unavailable, match="TypeError: factory"):
+        runtime.load(path, "tensorrt")
 
 
 @pytest.mark.parametrize("batch", [0, (), (8, -1)])

@@ -21,8 +21,10 @@ from tests.trt import cuda_stand_in
 from tests.trt.install import installed, records
 from vipe_core import runtime
 from vipe_core.errors import VipeError
-from vipe_core.runtime.trt import build
+from vipe_core.precision import whole_weights
+from vipe_core.runtime.trt import build, library
 from vipe_core.runtime.trt.cache import EngineCache
+from vipe_core.runtime.trt.network import hold_to_float32, make_log
 from vipe_core.runtime.trt.options import Options
 
 VERSIONS = ("8.6.1", "10.3.0", "10.13.3.9", "10.16.1.11", "11.4.0.106")
@@ -87,13 +89,41 @@ def test_life_cycle(version, precision, tmp_path):
     assert any(name.endswith("execute_async_v3") for name in calls)
 
 
-def test_8_6_computes_only_matrices_in_half(tmp_path, path):
+def test_8_6_computes_only_matrices_in_half(tmp_path):
+    """Every layer that reads or writes float32 is held to it, comparisons of pixels too."""
+    with installed(tmp_path, version="8.6.1"):
+        import tensorrt as trt
+
+        builder = trt.Builder(make_log(trt))
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH))
+        parser = trt.OnnxParser(network, make_log(trt))
+        assert parser.parse(whole_weights(SHIPPED.read_bytes()))
+        before = {i: network.get_layer(i).precision for i in range(network.num_layers)}
+        hold_to_float32(trt, network)
+        held = {"float": 0, "free": 0, "comparison": 0}
+        for i in range(network.num_layers):
+            layer = network.get_layer(i)
+            reads = [layer.get_input(k) for k in range(layer.num_inputs)]
+            writes = [layer.get_output(k) for k in range(layer.num_outputs)]
+            floats = [t for t in (*reads, *writes) if t is not None and t.dtype == trt.float32]
+            if layer.type in (trt.LayerType.MATRIX_MULTIPLY, trt.LayerType.FULLY_CONNECTED):
+                assert layer.precision == before[i]
+                held["free"] += 1
+            elif floats and layer.type not in (trt.LayerType.CONSTANT, trt.LayerType.SHAPE):
+                assert layer.precision == trt.float32
+                held["float"] += 1
+                held["comparison"] += any(t.dtype == trt.bool for t in writes)
+        assert held["free"] == 13
+        assert held["comparison"] >= 3
+        assert held["float"] > 50
+
+
+def test_8_6_may_share_profiles_and_choose_fp16(tmp_path, path):
     with installed(tmp_path, version="8.6.1") as env:
         runtime.load(path, "tensorrt", precision="fp16")
-        lines = [line for line in records(env) if line["kind"] in ("call", "set")]
-        assert any("set_flag" in line["name"] for line in lines)
-        assert any(line["name"].endswith("set_output_type") for line in lines)
-        assert any(line["name"].endswith("set_preview_feature") for line in lines)
+        flags = [line for line in records(env) if line["name"].endswith("set_flag")]
+        assert len(flags) == 2  # fp16, and that constraints hold
+        assert any(line["name"].endswith("set_preview_feature") for line in records(env))
 
 
 def test_a_call_allocates_nothing_and_is_one_graph(tmp_path, path):
@@ -148,6 +178,19 @@ def test_dla_with_fallback_to_the_gpu(tmp_path, path):
         assert runtime.load(path).backend == "tensorrt"
 
 
+def test_another_board_with_the_same_gpu(tmp_path, path, monkeypatch):
+    """The driver calls every Orin the same; the device tree does not."""
+    board = tmp_path / "board"
+    monkeypatch.setattr(library, "BOARD", board)
+    board.write_bytes(b"NVIDIA Jetson Orin NX\0")
+    with installed(tmp_path):
+        entry = build.ensure(path, "tensorrt", Options((1,)), EngineCache())
+        assert entry.target.gpu == "Orin, NVIDIA Jetson Orin NX"
+        assert runtime.load(path).backend == "tensorrt"
+        board.write_bytes(b"NVIDIA Jetson Orin Nano\0")
+        assert runtime.load(path).backend == "onnxruntime-cpu"
+
+
 def test_no_dla(tmp_path, path):
     with installed(tmp_path), pytest.raises(VipeError, match=r"no DLA core 0: .* has none"):
         build.ensure(path, "tensorrt", Options((1,), "fp16", dla=0), EngineCache())
@@ -172,28 +215,52 @@ def test_the_workspace_is_limited(tmp_path, path):
 
 # What falls back, and what is said.
 
+# Settings, what is said, and whether the engine is of no use to anybody.
 FALLS_BACK = {
-    "no device": ({"devices": 0}, "no NVIDIA driver answers .*cudaErrorNoDevice"),
-    "no driver": ({"devices": -1}, "no NVIDIA driver answers .*cudaErrorInsufficientDriver"),
-    "no memory": ({"faults": ("no memory",)}, "cudaMalloc: cudaErrorMemoryAllocation"),
-    "wrong numbers": ({"faults": ("wrong",)}, "off by"),
-    "refused": ({"faults": ("deserialize",)}, "refuses the engine"),
+    "no device": ({"devices": 0}, "no NVIDIA driver answers .*cudaErrorNoDevice", False),
+    "no driver": (
+        {"devices": -1},
+        "no NVIDIA driver answers .*cudaErrorInsufficientDriver",
+        False,
+    ),
+    "no memory": ({"faults": ("no memory",)}, "cudaMalloc: cudaErrorMemoryAllocation", False),
+    "wrong numbers": ({"faults": ("wrong",)}, "off by", False),
+    "no numbers": ({"faults": ("nan",)}, "off by nan", False),
+    "refused": ({"faults": ("deserialize",)}, "refuses the engine", True),
+    "no runtime": ({"faults": ("runtime",)}, "cannot start: .*nullptr", False),
 }
 
 
 @pytest.mark.parametrize("fault", FALLS_BACK)
 def test_an_engine_that_does_not_work_any_more(tmp_path, path, fault):
-    settings, words = FALLS_BACK[fault]
+    settings, words, useless = FALLS_BACK[fault]
     with installed(tmp_path):
         runtime.load(path, "tensorrt")
     with installed(tmp_path, record=str(tmp_path / "later.jsonl"), **settings) as env:
         model = runtime.load(path)
         assert model.backend == "onnxruntime-cpu"
         (reason,) = [why for why in model.passed_over if why.startswith("tensorrt: ")]
-        assert builds(env) == (0 if "devices" in settings else 1)  # it tried once to mend it
+        assert builds(env) == 0  # a start never takes minutes
+        assert len(EngineCache().entries()) == (0 if useless else 1)
         with pytest.raises(runtime.Unavailable, match=words):
             runtime.load(path, "tensorrt")
+        # Who asks for TensorRT lets it try once more.
+        assert builds(env) == (0 if "devices" in settings else 1)
     assert re.search(words, reason), reason
+    with installed(tmp_path):  # what was a passing fault has passed
+        assert runtime.load(path).backend == ("onnxruntime-cpu" if useless else "tensorrt")
+
+
+def test_an_older_engine_takes_the_place_of_one_that_is_damaged(tmp_path, path):
+    with installed(tmp_path) as env:
+        for batch in ((1,), (2,)):
+            build.ensure(path, "tensorrt", Options(batch), EngineCache())
+        latest, other = EngineCache().entries()
+        plan = EngineCache().folder / f"{latest.target.key}.plan"
+        plan.write_bytes(b"x" * latest.bytes)
+        assert runtime.load(path).backend == "tensorrt"
+        assert EngineCache().entries() == [other]
+        assert builds(env) == 2
 
 
 def test_auto_never_builds(tmp_path, path):
@@ -227,6 +294,12 @@ def test_an_engine_that_differs_is_not_kept(tmp_path, path, engines):
         installed(tmp_path, faults=("wrong",)),
         pytest.raises(VipeError, match=r"is off by 1\.0e-01, the limit for fp32 .* not kept"),
     ):
+        build.ensure(path, "tensorrt", Options((1,)), EngineCache())
+    assert EngineCache().entries() == []
+
+
+def test_an_engine_that_gives_nan_is_not_kept(tmp_path, path):
+    with installed(tmp_path, faults=("nan",)), pytest.raises(VipeError, match="is off by nan"):
         build.ensure(path, "tensorrt", Options((1,)), EngineCache())
     assert EngineCache().entries() == []
 

@@ -62,8 +62,16 @@ def test_int8_is_explicit_and_symmetric(data, whole, tmp_path):
     small = [w.data_type for w in graph.initializer if w.name.endswith("bias")]
     assert set(small) == {onnx.TensorProto.FLOAT}
     path = tmp_path / "int8.onnx"
-    model_file.write(path, data8, replace(opened.metadata, precision="int8"), opened.check)
-    assert 0 < runtime.load(path, CPU).error < LIMITS["int8"]
+    model_file.write(path, data8, replace(opened.metadata, precision="int8"))
+    model = runtime.load(path, CPU)
+    assert model.error < LIMITS["int8"]
+    # It is another graph than the one in fp32, and not far from it.
+    found = {name: getattr(model(*inputs_of(opened)), name) for name in opened.check.outputs}
+    assert 0 < opened.check.worst(found) < 2
+
+
+def inputs_of(opened):
+    return opened.check.points, opened.check.visibility
 
 
 def test_calibration_hides_some_points(data):
@@ -122,6 +130,8 @@ def test_int8_that_holds_is_written_with_its_figures(data, whole, tmp_path, caps
 def test_int8_that_loses_too_much(tmp_path):
     fp32 = {"chest4 hit@1": 90.0, "novel8 hit@1": 80.0, "novel8 hit@5": 95.0}
     _hold_hits(fp32 | {"novel8 hit@1": 80.0 - MOST_LOST, "novel8 hit@5": 1.0}, fp32, tmp_path)
+    with pytest.raises(VipeError, match="only where Hit@1 holds, and there is none"):
+        _hold_hits({"body frame mm": 50.0}, {"body frame mm": 50.0}, tmp_path)
     with pytest.raises(VipeError, match=r"Hit@1 on novel8: 80\.0 % in fp32, 79\.4 % in int8, more"):
         _hold_hits(fp32 | {"novel8 hit@1": 79.4}, fp32, tmp_path)
 
@@ -148,6 +158,10 @@ def test_a_wrong_graph_in_half_is_not_written(data, whole, tmp_path, monkeypatch
         (["--poses", "0"], "is a model file: it can be written in --precision fp16 or int8"),
         (["--precision", "fp16", "--half", "--poses", "0"], "is a model file: it can be"),
         (["--precision", "int8", "--poses", "0"], "int8 is written only where Hit@1 holds"),
+        (
+            ["--precision", "fp16", "--poses", "0", "--model-version", "9"],
+            "its own weights and ver",
+        ),
         (["--precision", "fp8"], "invalid choice: 'fp8'"),
     ],
 )

@@ -9,7 +9,9 @@ from pathlib import Path
 
 VARIABLE = "VIPE_TEST_TENSORRT"
 
-FAULTS = frozenset({"parse", "build", "deserialize", "capture", "wrong", "no memory", "crash"})
+FAULTS = frozenset(
+    {"parse", "build", "deserialize", "capture", "wrong", "nan", "no memory", "crash", "runtime"}
+)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ KERNELS = b"kernels:"
 
 class Runtime(Behaviour):
     def __init__(self, logger: Any) -> None:
+        if "runtime" in self._world.settings.faults:
+            raise TypeError("pybind11::init(): factory function returned nullptr")
         self._world.open(logger, "createInferRuntime")
         self._logger = logger
 
@@ -344,6 +346,8 @@ class IExecutionContext(Behaviour):
         for name, value in zip(names, engine._session.run(names, feed), strict=True):
             if "wrong" in self._world.settings.faults and value.dtype.kind == "f":
                 value = value + value.dtype.type(0.1)
+            if "nan" in self._world.settings.faults and value.dtype.kind == "f":
+                value = np.full_like(value, np.nan)
             data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
             gpu.span(addresses[name], data.size, f"output {name}")[:] = data
         gpu.counts["executions"] += 1

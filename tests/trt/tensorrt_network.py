@@ -22,6 +22,7 @@ LAYERS = {
     **dict.fromkeys(("LayerNormalization", "InstanceNormalization"), "NORMALIZATION"),
     **{"Concat": "CONCATENATION", "Where": "SELECT", "Softmax": "SOFTMAX", "Slice": "SLICE"},
     **{"Cast": "CAST", "Identity": "IDENTITY", "Shape": "SHAPE", "Constant": "CONSTANT"},
+    **{"QuantizeLinear": "QUANTIZE", "DequantizeLinear": "DEQUANTIZE"},
     **{"Conv": "CONVOLUTION", "Einsum": "EINSUM", "TopK": "TOPK", "Expand": "SLICE"},
 }
 DTYPES: dict[int, str] = {
@@ -48,9 +49,9 @@ class INetworkDefinition(Behaviour):
         weights = {tensor.name for tensor in graph.initializer}
         put = self._put_layer
         for tensor in graph.initializer:
-            put(tensor.name, "CONSTANT", [tensor.name], types)
+            put(tensor.name, "CONSTANT", [], [tensor.name], types)
         for node in graph.node:
-            put(node.name or node.output[0], layer_type(node), node.output, types)
+            put(node.name or node.output[0], layer_type(node), node.input, node.output, types)
         made = self._world.maker.new
         values = [value for value in graph.input if value.name not in weights]
         self._inputs = [made("ITensor", value=value, kind=types[value.name]) for value in values]
@@ -58,11 +59,17 @@ class INetworkDefinition(Behaviour):
             made("ITensor", value=value, kind=types[value.name]) for value in graph.output
         ]
 
-    def _put_layer(self, name: str, kind: str, outputs: Any, types: dict[str, str]) -> None:
+    def _put_layer(
+        self, name: str, kind: str, inputs: Any, outputs: Any, types: dict[str, str]
+    ) -> None:
         new = self._world.maker.new
-        values = [onnx.ValueInfoProto(name=output) for output in outputs]
-        tensors = [new("ITensor", value=v, kind=types.get(v.name, "FLOAT")) for v in values]
-        state = {"name": name, "kind": kind, "tensors": tensors, "strong": self._strong}
+
+        def tensor(of: str) -> Any:
+            value = onnx.ValueInfoProto(name=of)
+            return new("ITensor", value=value, kind=types.get(of, "FLOAT")) if of else None
+
+        state = {"name": name, "kind": kind, "strong": self._strong}
+        state |= {"inputs": list(map(tensor, inputs)), "tensors": list(map(tensor, outputs))}
         self._layers.append(
             new("ILayer", logger=self._logger, precision_set=None, types={}, **state)
         )
@@ -137,7 +144,8 @@ class ITensor(Behaviour):
 
 
 class ILayer(Behaviour):
-    """State: name, kind (the name of its LayerType), tensors, strong, precision_set, types."""
+    """State: name, kind (the name of its LayerType), inputs and tensors (its outputs), strong,
+    precision_set, types."""
 
     @property
     def name(self) -> str:
@@ -147,6 +155,13 @@ class ILayer(Behaviour):
     def type(self) -> Any:
         known = self._world.maker.make("LayerType").__members__
         return known.get(self._kind, known["ELEMENTWISE"])
+
+    @property
+    def num_inputs(self) -> int:
+        return len(self._inputs)
+
+    def get_input(self, index: int) -> Any:
+        return self._inputs[index] if 0 <= index < len(self._inputs) else None
 
     @property
     def num_outputs(self) -> int:

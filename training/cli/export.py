@@ -28,7 +28,7 @@ def run(argv: list[str]) -> int:
         "source", metavar="SOURCE", type=Path, help="best.safetensors of a run, or a model file"
     )
     parser.add_argument("out", metavar="OUT.onnx", type=Path, help="model file to write")
-    parser.add_argument("--model-version", default="0.1.0", help="default: %(default)s")
+    parser.add_argument("--model-version", help="default: 0.1.0, or that of the model file")
     parser.add_argument("--data", default=Source().files[0], help="motion file to measure on")
     parser.add_argument("--poses", type=int, default=2000, help="0: do not measure, no card")
     parser.add_argument("--half", action="store_true", help="store weights as float16")
@@ -59,28 +59,29 @@ def _from_checkpoint(args: argparse.Namespace) -> None:
     trained = load_trained(args.source)
     _check_data(args)
 
+    version = args.model_version or "0.1.0"
     if args.precision != "fp32":
         with tempfile.TemporaryDirectory() as folder:
             whole = Path(folder) / "fp32.onnx"
-            error = export(trained, whole, args.model_version, trained.scores, args.half)
+            error = export(trained, whole, version, trained.scores, args.half)
             _say_parity(error, "torch")
             _write_converted(whole, args)
         return
-    error = export(trained, args.out, args.model_version, trained.scores, args.half)
+    error = export(trained, args.out, version, trained.scores, args.half)
     _say_parity(error, "torch")
     _say_written(args.out)
     if args.poses:
         figures = _measured(args.out, args)
         # The same graph once more, now with its own figures inside.
-        export(trained, args.out, args.model_version, figures.summary, args.half)
+        export(trained, args.out, version, figures.summary, args.half)
         _write_card(args.out, card(trained, _loaded(args.out), figures))
 
 
 def _from_model(args: argparse.Namespace) -> None:
-    if args.precision == "fp32" or args.half:
+    if args.precision == "fp32" or args.half or args.model_version:
         raise VipeError(
-            f"{args.source} is a model file: it can be written in --precision fp16 or int8; "
-            "anything else starts from the checkpoint"
+            f"{args.source} is a model file: it can be written in --precision fp16 or int8, with "
+            "its own weights and version; anything else starts from the checkpoint"
         )
     _check_data(args)
     _write_converted(args.source, args)
@@ -118,6 +119,8 @@ def _write_converted(whole: Path, args: argparse.Namespace) -> None:
 def _hold_hits(found: dict[str, float], whole: dict[str, float], out: Path) -> None:
     """Raises VipeError when Hit@1 falls too far behind that of fp32."""
     lost = {name: whole[name] - found[name] for name in found if name.endswith(_HIT)}
+    if not lost:
+        raise VipeError(f"{out.name}: int8 is written only where Hit@1 holds, and there is none")
     worst = max(lost, key=lambda name: lost[name])
     said = f"Hit@1 on {worst.removesuffix(_HIT)}: {whole[worst]:.1f} % in fp32, {found[worst]:.1f}"
     print(f"most is lost of {said} % in int8", flush=True)

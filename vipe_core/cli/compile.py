@@ -55,6 +55,8 @@ def run(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     if args.list and args.clean:
         parser.error("--list and --clean are two things")
+    if args.list or args.clean:
+        _refuse_others(parser, args)
     if args.list:
         return _list(EngineCache())
     if args.clean:
@@ -64,8 +66,23 @@ def run(argv: list[str]) -> int:
     return _compile(args)
 
 
+def _refuse_others(parser: Parser, args: argparse.Namespace) -> None:
+    """Options of a build have no meaning here; a user who gives one expects something else."""
+    given = [
+        name
+        for name, value in vars(args).items()
+        if name not in ("list", "clean", "model") and value != parser.get_default(name)
+    ]
+    if args.list and args.model:
+        given.append("MODEL.onnx")
+    if given:
+        what = "--list" if args.list else "--clean"
+        parser.error(f"{what} takes no {given[0].replace('_', '-')}")
+
+
 def _compile(args: argparse.Namespace) -> int:
-    targets = target_list(args.compute_capability) if args.compute_capability else ()
+    named = args.compute_capability
+    targets = () if named is None else target_list(named)
     if targets and args.backend == CLASSIC:
         raise VipeError("classic TensorRT builds on the device only; leave --compute-capability")
     options = Options(

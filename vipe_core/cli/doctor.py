@@ -6,19 +6,16 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from vipe_core import __version__, assets, model_file, runtime
 from vipe_core.cli.common import Parser
 from vipe_core.errors import VipeError
-from vipe_core.model_file.check import example_inputs
+from vipe_core.runtime.trial import latency
 
 OK, ABSENT, FAIL = "ok", "-", "FAIL"
 SECONDS = 1.0  # how long the model is timed
@@ -48,7 +45,8 @@ def run(argv: list[str]) -> int:
     parser = Parser("doctor", run.__doc__, "doctor")
     parser.add_model()
     args = parser.parse_args(argv)
-    rows = [row for check in (software, _detector, _ros, _trainer) for row in check()]
+    parts = (software, accelerators, _detector, _ros, _trainer)
+    rows = [row for part in parts for row in part()]
     rows += _model(args.model)
     print(table(rows))
     return 1 if any(row.state == FAIL for row in rows) else 0
@@ -62,6 +60,18 @@ def software() -> Iterator[Row]:
     for name in ("numpy", "scipy", "tqdm"):
         yield _package(name, FAIL, f"pip install {name}")
     yield _package("onnxruntime", FAIL, "pip install -e '.[onnx]'", _providers)
+
+
+def accelerators() -> Iterator[Row]:
+    """What an engine of TensorRT needs; not imported, which may end the process."""
+    advice = "only engines need it: see docs/deploy_jetson.md"
+    for module, package in (
+        ("tensorrt", "tensorrt"),
+        ("tensorrt_rtx", "tensorrt_rtx_cu13"),
+        ("cuda.bindings", "cuda-bindings"),
+    ):
+        yield _installed(module, package, advice)
+    yield _installed("onnx", "onnx", "engines in fp16 and training need it: pip install onnx")
 
 
 def _detector() -> Iterator[Row]:
@@ -106,13 +116,8 @@ def _rmw() -> Row:
 
 
 def _trainer() -> Iterator[Row]:
-    for name in ("torch", "onnx"):
-        # Not imported: the version tells enough, and torch takes seconds.
-        if find_spec(name) is None:
-            advice = "only training needs it: pip install -e '.[train]'"
-            yield Row(name, ABSENT, "not found", advice)
-        else:
-            yield Row(name, OK, _version(name))
+    # Not imported: the version tells enough, and torch takes seconds.
+    yield _installed("torch", "torch", "only training needs it: pip install -e '.[train]'")
 
 
 def _model(path: Path | None) -> Iterator[Row]:
@@ -132,16 +137,15 @@ def _model(path: Path | None) -> Iterator[Row]:
         yield Row(f"{batch} at a time", OK, f"{median:.0f} us median, {p99:.0f} us p99, a call")
 
 
-def latency(model: runtime.Model, batch: int, seconds: float) -> tuple[float, float]:
-    """Median and 99th percentile of a call with ``batch`` poses, microseconds."""
-    points, visibility = example_inputs(model.metadata, batch)
-    taken: list[float] = []
-    end = time.perf_counter() + seconds
-    while (start := time.perf_counter()) < end or not taken:
-        model(points, visibility)
-        taken.append(time.perf_counter() - start)
-    median, p99 = np.percentile(taken, (50, 99)) * 1e6
-    return float(median), float(p99)
+def _installed(module: str, package: str, advice: str) -> Row:
+    """A row of a package that is not imported."""
+    try:
+        here = find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it
+        here = False
+    if here:
+        return Row(package, OK, _version(package))
+    return Row(package, ABSENT, "not found", advice)
 
 
 def _package(name: str, absent: str, advice: str, detail: Callable[[], str] = lambda: "") -> Row:

@@ -7,48 +7,31 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from vipe_core import files, model_file, runtime
 from vipe_core.cli import doctor
 from vipe_core.cli.common import Parser, note
-from vipe_core.errors import VipeError
 from vipe_core.model_file.card import card
-from vipe_core.model_file.check import LIMITS, example_inputs
 from vipe_core.runtime import BACKENDS, Model, Unavailable
+from vipe_core.runtime.onnxruntime_backend import has_cuda
+from vipe_core.runtime.trial import BATCH, REFERENCE, Verdict, try_out
 from vipe_core.runtime.trt import library
 from vipe_core.runtime.trt.cache import EngineCache
 
-BATCH = (1, 8, 32)
-POSES = 500  # of the comparison between backends
 # What says on which board and system this runs; what is not there is left out.
 _FACTS = {
     "board": "/proc/device-tree/model",
     "L4T": "/etc/nv_tegra_release",
     "driver": "/proc/driver/nvidia/version",
 }
-_REFERENCE = "onnxruntime-cpu"
-
-
-class Result(NamedTuple):
-    """What one backend in one precision did; ``fault`` is "" when all went well."""
-
-    backend: str
-    precision: str
-    fault: str
-    checked: float = np.nan
-    compared: float = np.nan
-    latency: tuple[tuple[float, float], ...] = ()
 
 
 def run(argv: list[str]) -> int:
     """The first minutes on a new machine: versions, engines, parity, latency, in one file.
 
     Every backend that is here runs the model: TensorRT builds its engines in fp32 and fp16 where
-    there are none, and keeps them. Exit status 1 when one of them fails. Attach the file to
-    a bug report.
+    there are none, and keeps them. Exit status 1 when a backend whose libraries and GPU are here
+    fails. Attach the file to a bug report.
     """
     parser = Parser("selftest", run.__doc__, "selftest --out selftest.md")
     parser.add_model()
@@ -63,19 +46,19 @@ def run(argv: list[str]) -> int:
         parser.error(f"argument --seconds: over 0 and at most 600, not {args.seconds:g}")
     files.check_writable(args.out)
     path = args.model or model_file.default_path()
-    reference = runtime.load(path, backend=_REFERENCE)
-    results = []
-    for name, precision in _attempts(reference):
+    reference = runtime.load(path, REFERENCE)
+    verdicts: list[Verdict] = []
+    for name, precision in _trials(reference):
         note("selftest", f"{name}, {precision}")
-        results.append(_attempt(path, name, precision, reference, args.seconds))
-    text = _report(path, results)
-    files.write_atomically(args.out, text.encode())
-    print(text)
+        verdicts.append(try_out(path, name, precision, args.seconds))
+        # After each: what is known by then is there, whatever comes.
+        files.write_atomically(args.out, _report(path, verdicts).encode())
+    print(_report(path, verdicts))
     print(f"written to {args.out}")
-    return 1 if any(result.fault and _is_here(result) for result in results) else 0
+    return 1 if any(verdict.fault and _is_here(verdict) for verdict in verdicts) else 0
 
 
-def _attempts(reference: Model) -> Iterator[tuple[str, str]]:
+def _trials(reference: Model) -> Iterator[tuple[str, str]]:
     """Backend and precision: engines in both precisions that a model in fp32 can have."""
     own = reference.metadata.precision
     for name in BACKENDS:
@@ -84,52 +67,34 @@ def _attempts(reference: Model) -> Iterator[tuple[str, str]]:
             yield name, "fp16"
 
 
-def _attempt(path: Path, name: str, precision: str, reference: Model, seconds: float) -> Result:
+def _is_here(verdict: Verdict) -> bool:
+    """Are the libraries of the backend and a GPU here, so that a fault is one?"""
     try:
-        model = runtime.load(path, name, BATCH, precision=precision)
-        points, visibility = example_inputs(reference.metadata, POSES)
-        compared = _apart(model, reference, points, visibility)
-        fault = "" if compared <= LIMITS[model.precision] else "differs from onnxruntime-cpu"
-        latency = tuple(doctor.latency(model, size, seconds) for size in BATCH)
-    except VipeError as error:
-        return Result(name, precision, str(error))
-    return Result(name, model.precision, fault, model.error, compared, latency)
+        if verdict.backend.startswith("tensorrt"):
+            library.open_library(verdict.backend)
+        elif verdict.backend != REFERENCE:
+            library.open_device()
+            return has_cuda()
+    except Unavailable:
+        return False
+    return True
 
 
-def _apart(model: Model, other: Model, points: np.ndarray, visibility: np.ndarray) -> float:
-    """Largest difference of two models' outputs, relative where a value exceeds 1."""
-    found, right = vars(model(points, visibility)), vars(other(points, visibility))
-    return max(
-        float(np.max(np.abs(found[name] - value) / np.maximum(np.abs(value), 1)))
-        for name, value in right.items()
-        if value is not None
-    )
-
-
-def _is_here(result: Result) -> bool:
-    """Is the backend installed, so that its fault is one? A library without a GPU is not."""
-    if result.backend.startswith("tensorrt"):
-        try:
-            library.open_library(result.backend)
-        except Unavailable:
-            return False
-        return True
-    return result.backend == _REFERENCE
-
-
-def _report(path: Path, results: list[Result]) -> str:
+def _report(path: Path, verdicts: list[Verdict]) -> str:
     stamp = datetime.now(timezone.utc).isoformat(timespec="seconds")
     engines = [f"* {entry}" for entry in EngineCache().entries()] or ["none"]
+    rows = [*doctor.software(), *doctor.accelerators()]
+    faults = dict.fromkeys(f"* {v.backend}: {v.fault}" for v in verdicts if v.fault)
     parts = [
         f"# vipe selftest, {stamp}",
         "## Machine",
         *(f"* {name}: {text}" for name, text in _facts()),
         "## Software",
-        f"```\n{doctor.table(list(doctor.software()))}\n```",
+        f"```\n{doctor.table(rows)}\n```",
         "## Backends",
-        *_table(results),
+        *_table(verdicts),
         "",
-        *(f"* {r.backend}, {r.precision}: {r.fault}" for r in results if r.fault),
+        *faults,
         "## Engines in the cache",
         *engines,
         "## Model",
@@ -153,16 +118,16 @@ def _facts() -> Iterator[tuple[str, str]]:
         yield "GPU", f"none: {error}"
 
 
-def _table(results: list[Result]) -> Iterator[str]:
+def _table(verdicts: list[Verdict]) -> Iterator[str]:
     sizes = [f"N = {size}: median / p99 us" for size in BATCH]
-    columns = ["backend", "precision", "state", "off check vectors", f"off {_REFERENCE}", *sizes]
+    columns = ["backend", "precision", "state", "off check vectors", f"off {REFERENCE}", *sizes]
     yield f"| {' | '.join(columns)} |"
     yield "|---" * len(columns) + "|"
-    for result in results:
-        state = "ok" if not result.fault else "FAIL" if _is_here(result) else "-"
-        cells = [result.backend, result.precision, state]
-        if result.latency:
-            cells += [f"{result.checked:.1e}", f"{result.compared:.1e}"]
-            cells += [f"{median:.0f} / {p99:.0f}" for median, p99 in result.latency]
+    for verdict in verdicts:
+        state = "ok" if not verdict.fault else "FAIL" if _is_here(verdict) else "-"
+        cells = [verdict.backend, verdict.precision, state]
+        if verdict.checked is not None and verdict.compared is not None:
+            cells += [f"{verdict.checked:.1e}", f"{verdict.compared:.1e}"]
+            cells += [f"{median:.0f} / {p99:.0f}" for median, p99 in verdict.latency]
         cells += [""] * (len(columns) - len(cells))
         yield f"| {' | '.join(cells)} |"

@@ -204,6 +204,8 @@ _CPP_PLACE = re.compile(r"^/\S+:\d+ .*?\) (?=[A-Z])")
 def _why_no_session(path: str | os.PathLike[str], error: Exception) -> str:
     said = " ".join(str(error).split())
     if "INVALID_PROTOBUF" in said or "No graph was found" in said:
-        return f"{path} is not an ONNX file, or it is truncated"
+        return f"{path} is not an ONNX file, or it is truncated or changed"
+    if "CUDA failure" in said:
+        return f"{path} cannot be loaded: {said[said.index('CUDA failure') :][:300]}"
     reason = _CPP_PLACE.sub("", said.rpartition(" : ")[2]) or type(error).__name__
     return f"{path} cannot be loaded by onnxruntime: {reason[:300]}"

@@ -92,7 +92,12 @@ def _first(names: Sequence[str], request: Request) -> Model:
             backend = BACKENDS[name](request)
             return Model(request, backend, tuple(passed_over))
         except Unavailable as error:
-            if name == names[-1]:
-                raise
-            passed_over.append(f"{name}: {error}")
-    raise AssertionError("the last backend returns or raises")
+            reason = str(error)
+        except VipeError:
+            raise
+        except Exception as error:  # of NVIDIA's libraries: a robot goes on without them
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        if len(names) == 1:
+            raise Unavailable(reason)
+        passed_over.append(f"{name}: {reason}")
+    raise Unavailable("; ".join(passed_over))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vipe_core import model_file
+from vipe_core.errors import VipeError
 from vipe_core.runtime.backend import Request, Unavailable
 
 CPU, CUDA = "onnxruntime-cpu", "onnxruntime-cuda"
@@ -58,12 +59,21 @@ def on_cuda(request: Request) -> OnnxRuntimeBackend:
         Unavailable: this onnxruntime was built without CUDA, or CUDA does not start.
         VipeError: a file that is not in order.
     """
-    if _CUDA_PROVIDER[0] not in model_file.import_onnxruntime().get_available_providers():
+    if not has_cuda():
         raise Unavailable("this build of onnxruntime has no CUDA (onnxruntime-gpu has)")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the fallback, which is looked for below
-        backend = OnnxRuntimeBackend(request, CUDA, [_CUDA_PROVIDER, "CPUExecutionProvider"])
+    model_file.read(request.path, request.data)  # what is wrong with the file is no fault of CUDA
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the fallback, which is looked for below
+            backend = OnnxRuntimeBackend(request, CUDA, [_CUDA_PROVIDER, "CPUExecutionProvider"])
+    except VipeError as error:
+        raise Unavailable(f"onnxruntime could not start CUDA: {error}") from None
     if _CUDA_PROVIDER[0] not in backend.session.get_providers():
         # onnxruntime falls back to the CPU without an error.
         raise Unavailable("onnxruntime could not start CUDA: no driver, or no matching CUDA")
     return backend
+
+
+def has_cuda() -> bool:
+    """Was this onnxruntime built with CUDA?"""
+    return _CUDA_PROVIDER[0] in model_file.import_onnxruntime().get_available_providers()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from vipe_core.errors import VipeError
 from vipe_core.model_file.check import LIMITS
 from vipe_core.runtime.backend import Request, Unavailable
 from vipe_core.runtime.trt import build, library
-from vipe_core.runtime.trt.cache import EngineCache, Entry
-from vipe_core.runtime.trt.engine import Engine
+from vipe_core.runtime.trt.cache import Damaged, EngineCache, Entry
+from vipe_core.runtime.trt.engine import Engine, Refused
 from vipe_core.runtime.trt.library import CLASSIC, RTX, Library
 from vipe_core.runtime.trt.options import Options
 
@@ -24,20 +25,15 @@ class TensorRtBackend:
     def __init__(self, request: Request, name: str) -> None:
         """
         Raises:
-            Unavailable: no library, no GPU, no engine (where none may be built), or none that
-                runs and gives what the model gives.
+            Unavailable: no library, no GPU, or no engine that runs and gives what the model
+                gives. Where ``request.build`` allows, one is built before this is said.
             VipeError: a model file that is not in order.
         """
         self.name = name
+        lib = library.open_library(name)  # asked first: mostly there is none
         opened = model_file.read(request.path, request.data)
         self.metadata, self.check = opened.metadata, opened.check
-        lib = library.open_library(name)
-        entry = _engine_for(request, lib, self.metadata.precision)
-        try:
-            self._engine = self._start(lib, entry)
-        except VipeError:
-            entry = _again(request, lib, entry)
-            self._engine = self._start(lib, entry)
+        entry, self._engine = self._first_that_runs(request, lib)
         self.precision = entry.target.precision
         self.batch = self._engine.batch
 
@@ -45,18 +41,36 @@ class TensorRtBackend:
         """See :class:`vipe_core.runtime.Backend`."""
         return self._engine.run(points, visibility)
 
-    def _start(self, lib: Library, entry: Entry) -> Engine:
-        """The engine, checked; raises Unavailable."""
+    def _first_that_runs(self, request: Request, lib: Library) -> tuple[Entry, Engine]:
+        """The latest engine that works; where engines may be built, a new one after that."""
+        cache, reason = EngineCache(), None
+        options = Options(request.batch, request.precision or self.metadata.precision)
+        for entry in find(request, lib):
+            try:
+                return entry, self._start(lib, entry)
+            except VipeError as error:
+                if reason is None:
+                    reason, options = error, build.options_of(entry.target)
+                if isinstance(error, (Damaged, Refused)):
+                    cache.remove(entry)  # it is of no use to anybody
+        if not request.build:
+            raise Unavailable(_what_to_do(request, lib, options, reason))
         try:
-            cache = EngineCache()
-            kernels = cache.kernels(entry.target)
-            engine = Engine(lib, cache.plan(entry), self.metadata, kernels)
-            error = self.check.worst(engine.run(self.check.points, self.check.visibility))
-        except VipeError as failure:
-            raise Unavailable(str(failure)) from None
+            force = reason is not None  # what is there does not work
+            entry = build.ensure(request.path, lib.backend, options, cache, force=force)
+            return entry, self._start(lib, entry)
+        except VipeError as error:
+            raise Unavailable(str(error)) from None
+
+    def _start(self, lib: Library, entry: Entry) -> Engine:
+        """The engine, checked; raises VipeError."""
+        cache = EngineCache()
+        kernels = cache.kernels(entry.target)
+        engine = Engine(lib, cache.plan(entry), self.metadata, kernels)
+        error = self.check.worst(engine.run(self.check.points, self.check.visibility))
         limit = LIMITS[entry.target.precision]
         if not error <= limit:
-            raise Unavailable(f"its engine is off by {error:.1e}, the limit is {limit:g}")
+            raise VipeError(f"its engine is off by {error:.1e}, the limit is {limit:g}")
         return engine
 
 
@@ -70,46 +84,31 @@ def rtx(request: Request) -> TensorRtBackend:
     return TensorRtBackend(request, RTX)
 
 
-def find(request: Request, lib: Library) -> Entry | None:
-    """The latest engine of the model, in the precision that is asked for, that this library
-    runs on this GPU."""
+def find(request: Request, lib: Library) -> Iterator[Entry]:
+    """Engines of the model, in the precision that is asked for, that this library runs on this
+    GPU; the latest first."""
     model = hashlib.sha256(request.data).hexdigest()
     device = lib.device
     for entry in EngineCache().entries():
         target = entry.target
         if (target.model, target.backend, target.version) != (model, lib.backend, lib.version):
             continue
-        if request.precision not in (None, target.precision):
+        if device is None or request.precision not in (None, target.precision):
             continue
-        here = device and (target.gpu, target.capability, target.cuda) == (
+        built_here = (target.gpu, target.capability, target.cuda) == (
             device.name,
             device.capability,
             device.cuda,
         )
-        if here or (device and device.capability in target.targets):
-            return entry
-    return None
+        if built_here or device.capability in target.targets:
+            yield entry
 
 
-def _engine_for(request: Request, lib: Library, precision: str) -> Entry:
-    if found := find(request, lib):
-        return found
-    if not request.build:
-        command = shlex.join(["vipe", "compile", str(request.path), "--backend", lib.backend])
-        raise Unavailable(f"no engine of this model for this GPU yet; run: {command}")
-    options = Options(batch=request.batch, precision=request.precision or precision)
-    return _built(request, lib, options)
-
-
-def _again(request: Request, lib: Library, entry: Entry) -> Entry:
-    """An engine that is there and does not work is built once more."""
-    target = entry.target
-    EngineCache().remove(target)
-    return _built(request, lib, Options(target.batch, target.precision, target.dla))
-
-
-def _built(request: Request, lib: Library, options: Options) -> Entry:
-    try:
-        return build.ensure(request.path, lib.backend, options, EngineCache())
-    except VipeError as error:
-        raise Unavailable(str(error)) from None
+def _what_to_do(request: Request, lib: Library, options: Options, reason: VipeError | None) -> str:
+    """Why there is no engine, and the command that makes one."""
+    words = ["vipe", "compile", str(request.path), "--backend", lib.backend]
+    if options.precision != "fp32":
+        words += ["--precision", options.precision]
+    if reason is None:
+        return f"no engine of this model for this GPU yet; run: {shlex.join(words)}"
+    return f"{reason}; run: {shlex.join([*words, '--force'])}"

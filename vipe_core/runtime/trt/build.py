@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from vipe_core import model_file
@@ -41,7 +43,13 @@ def make_target(model: bytes, lib: Library, options: Options) -> Target:
         precision=options.precision,
         batch=options.batch,
         dla=options.dla,
+        workspace=options.workspace,
     )
+
+
+def options_of(target: Target) -> Options:
+    """What to build an engine with to get ``target`` again."""
+    return Options(target.batch, target.precision, target.dla, target.targets, target.workspace)
 
 
 def ensure(
@@ -76,17 +84,27 @@ def ensure(
     target = make_target(data, lib, options)
     busy = lambda: say("another process is building this engine: waiting for it")  # noqa: E731
     with cache.building(target, busy) as part:
-        found = cache.entry(target)
-        if found and not force:
+        found = None if force else _whole(cache, target)
+        if found:
             return found
         say(f"building {metadata.name} for {_where(lib, options)}, {options.precision}")
         start = time.monotonic()
-        _run_job("build", path, part, lib, options, cache)
+        run = partial(_run_job, model=data, part=part, lib=lib, options=options, cache=cache)
+        run("build")
         seconds = time.monotonic() - start
-        error = None if options.targets else _checked(path, part, lib, options, cache)
+        error = None if options.targets else _held(path, run("check"), options)
         entry = _entry(target, metadata, part, seconds, error)
         cache.install(entry, part)
     return entry
+
+
+def _whole(cache: EngineCache, target: Target) -> Entry | None:
+    """The engine in the cache, if there is one and it is what was written."""
+    entry = cache.entry(target)
+    try:
+        return entry if entry and cache.plan(entry) else None
+    except VipeError:
+        return None
 
 
 def _check_precision(path: Path, metadata: ModelMetadata, options: Options) -> None:
@@ -106,9 +124,8 @@ def _where(lib: Library, options: Options) -> str:
     return f"{lib.backend} {lib.version}, {name}{dla}"
 
 
-def _checked(path: Path, part: Path, lib: Library, options: Options, cache: EngineCache) -> float:
-    """Largest difference from the check vectors; raises VipeError when it is too large."""
-    error = _run_job("check", path, part, lib, options, cache)
+def _held(path: Path, error: float, options: Options) -> float:
+    """The difference from the check vectors; raises VipeError when it is too large."""
     limit = LIMITS[options.precision]
     if not error <= limit:
         advice = "" if options.precision == "fp32" else "; try --precision fp32"
@@ -120,23 +137,45 @@ def _checked(path: Path, part: Path, lib: Library, options: Options, cache: Engi
 
 
 def _run_job(
-    step: str, path: Path, part: Path, lib: Library, options: Options, cache: EngineCache
+    step: str, model: bytes, part: Path, lib: Library, options: Options, cache: EngineCache
 ) -> float:
     """One step in a process of its own; its number, or its error raised."""
     timing = ""
     if lib.backend != RTX and lib.device is not None:
         timing = str(cache.timing(lib.backend, lib.version, lib.device.name))
-    with tempfile.TemporaryDirectory(prefix="vipe-engine-") as folder:
-        job, answer = Path(folder) / "job.json", Path(folder) / "answer.json"
-        Job(step, lib.backend, str(path), str(part), str(answer), options, timing).write(job)
-        command = [sys.executable, "-m", "vipe_core.runtime.trt.worker", str(job)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
-        except subprocess.TimeoutExpired:
-            raise VipeError(f"TensorRT did not {step} within {TIMEOUT:.0f} s") from None
-        if not answer.exists():
-            raise Unavailable(_how_it_died(step, done))
-        said = json.loads(answer.read_text())
+    try:
+        with tempfile.TemporaryDirectory(prefix="vipe-engine-") as name:
+            folder = Path(name)
+            # A copy: the file may be replaced while its engine is built.
+            (folder / "model.onnx").write_bytes(model)
+            job = Job(
+                step=step,
+                backend=lib.backend,
+                model=str(folder / "model.onnx"),
+                plan=str(part),
+                answer=str(folder / "answer.json"),
+                options=options,
+                timing=timing,
+                parent=os.getpid(),
+            )
+            job.write(folder / "job.json")
+            return _answer(step, folder)
+    except OSError as error:
+        raise VipeError(f"cannot {step} an engine: {error.filename}: {error.strerror}") from None
+
+
+def _answer(step: str, folder: Path) -> float:
+    """Run the job in the folder."""
+    command = [sys.executable, "-m", "vipe_core.runtime.trt.worker", str(folder / "job.json")]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        raise VipeError(f"TensorRT did not {step} within {TIMEOUT:.0f} s") from None
+    if not (folder / "answer.json").exists():
+        raise Unavailable(_how_it_died(step, done))
+    said = json.loads((folder / "answer.json").read_text())
     if said["error"]:
         raise VipeError(said["error"])
     return float(said["worst"])

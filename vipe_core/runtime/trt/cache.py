@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
@@ -22,6 +23,8 @@ from vipe_core.errors import VipeError
 
 FORMAT = 1
 MAX_JSON = 1_000_000
+# Names of files of ours: what they are of, and the number of a process that was writing one.
+_OWN = re.compile(r"\.?(?P<key>[0-9a-f]{12}-[0-9a-f]{20}|builds-[0-9a-f]{20})\.[a-z0-9.]+")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Target:
         gpu, capability, cuda: see :class:`vipe_core.runtime.trt.library.Device`; empty for a
             plan that was compiled ahead of time.
         targets: compute capabilities of such a plan.
-        precision, batch, dla: see :class:`vipe_core.runtime.trt.options.Options`.
+        precision, batch, dla, workspace: see
+            :class:`vipe_core.runtime.trt.options.Options`.
     """
 
     model: str
@@ -48,6 +52,7 @@ class Target:
     precision: str
     batch: tuple[int, ...]
     dla: int | None
+    workspace: int
 
     @property
     def key(self) -> str:
@@ -92,6 +97,23 @@ class Entry:
         )
 
 
+_NUMBER, _NONE = (int, float), type(None)
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("model", "backend", "version", "gpu", "capability", "cuda"), str),
+    **dict.fromkeys(("precision", "name", "sha256", "built"), str),
+    **dict.fromkeys(("bytes", "workspace"), int),
+    **dict.fromkeys(("targets", "batch"), tuple),
+    "target": Target,
+    "dla": (int, _NONE),
+    "seconds": _NUMBER,
+    "error": (*_NUMBER, _NONE),
+}
+
+
+class Damaged(VipeError):
+    """A plan that is not what was written."""
+
+
 class EngineCache:
     """A folder of engines. Several processes may use it at once."""
 
@@ -101,13 +123,15 @@ class EngineCache:
             folder: None takes ``$VIPE_ENGINES``, else ``~/.cache/vipe/engines``. It need not
                 exist yet.
         """
-        named = os.environ.get("VIPE_ENGINES")
-        default = Path(named) if named else Path.home() / ".cache" / "vipe" / "engines"
-        self.folder = (folder or default).expanduser()
+        named = os.environ.get("VIPE_ENGINES") or "~/.cache/vipe/engines"
+        try:
+            self.folder = (folder or Path(named)).expanduser()
+        except RuntimeError as error:  # nobody has that name
+            raise VipeError(f"VIPE_ENGINES names {named}: {error}") from None
 
     def entries(self) -> list[Entry]:
         """What is whole, the latest first; what cannot be read is passed over."""
-        found = [self._entry(path) for path in self._files(".json")]
+        found = [self._entry(path) for path, _ in self._own_files() if path.suffix == ".json"]
         return sorted((e for e in found if e), key=lambda e: e.built, reverse=True)
 
     def entry(self, target: Target) -> Entry | None:
@@ -116,14 +140,14 @@ class EngineCache:
         return entry if entry is not None and entry.target == target else None
 
     def plan(self, entry: Entry) -> bytes:
-        """Content of the plan; raises VipeError when it is not what was written."""
+        """Content of the plan; raises Damaged when it is not what was written."""
         path = self._path(entry.target, ".plan")
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise VipeError(f"engine {path} cannot be read: {error.strerror}") from None
+            raise Damaged(f"engine {path} cannot be read: {error.strerror}") from None
         if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise VipeError(f"engine {path} is damaged: its checksum does not fit")
+            raise Damaged(f"engine {path} is damaged: its checksum does not fit")
         return data
 
     @contextmanager
@@ -146,12 +170,12 @@ class EngineCache:
             self.folder.mkdir(0o700, parents=True, exist_ok=True)  # plans are machine code
             lock = self._path(target, ".lock").open("a")
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waiting()
-                fcntl.flock(lock, fcntl.LOCK_EX)
             with self._writing():
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    waiting()
+                    fcntl.flock(lock, fcntl.LOCK_EX)
                 part.unlink(missing_ok=True)
             try:
                 yield part
@@ -167,11 +191,15 @@ class EngineCache:
             text = json.dumps({"format": FORMAT, **asdict(entry)}, indent=1)
             files.write_atomically(self._path(entry.target, ".json"), f"{text}\n".encode())
 
-    def remove(self, target: Target) -> None:
-        """Forget an engine; one that cannot be removed is left."""
-        for suffix in (".json", ".plan", ".kernels"):
-            with suppress(OSError):
-                self._path(target, suffix).unlink(missing_ok=True)
+    def remove(self, entry: Entry) -> None:
+        """Forget an engine, unless another process put a new one in its place; one that cannot
+        be removed is left."""
+        with suppress(VipeError), self.building(entry.target):
+            if self.entry(entry.target) not in (None, entry):
+                return
+            for suffix in (".json", ".plan", ".kernels"):
+                with suppress(OSError):
+                    self._path(entry.target, suffix).unlink(missing_ok=True)
 
     def clean(self, model: str | None = None) -> tuple[int, int]:
         """Remove engines and what killed builds left, of one model (SHA-256) or of all.
@@ -187,8 +215,8 @@ class EngineCache:
         """
         count = size = 0
         start = model[:12] if model else ""
-        for path in self._files(".json", ".plan", ".part", ".timing", ".kernels"):
-            if not path.name.startswith(start) or self._is_building(path):
+        for path, key in self._own_files():
+            if not key.startswith(start) or self._is_building(key):
                 continue
             with self._writing():
                 size += path.stat().st_size
@@ -208,13 +236,14 @@ class EngineCache:
     def _path(self, target: Target, suffix: str) -> Path:
         return self.folder / f"{target.key}{suffix}"
 
-    def _files(self, *suffixes: str) -> list[Path]:
-        """Files of ours, sorted; none where there is no folder."""
+    def _own_files(self) -> list[tuple[Path, str]]:
+        """Files of ours but locks, sorted, and the key of each; none where there is no folder."""
         try:
-            found = [path for path in self.folder.iterdir() if path.suffix in suffixes]
+            paths = sorted(path for path in self.folder.iterdir() if path.is_file())
         except OSError:
             return []
-        return sorted(path for path in found if path.is_file())
+        found = [(path, _OWN.fullmatch(path.name)) for path in paths]
+        return [(path, own["key"]) for path, own in found if own and path.suffix != ".lock"]
 
     def _entry(self, path: Path) -> Entry | None:
         """The entry in a JSON file; None when it or its plan is not what it should be."""
@@ -228,10 +257,10 @@ class EngineCache:
             return None
         return entry if entry.target.key == path.stem and entry.bytes == size else None
 
-    def _is_building(self, path: Path) -> bool:
-        """Does a process hold the lock that belongs to a file?"""
+    def _is_building(self, key: str) -> bool:
+        """Does a process hold the lock of that key?"""
         try:
-            with path.with_suffix(".lock").open("r+") as lock:
+            with (self.folder / f"{key}.lock").open("r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -258,7 +287,8 @@ def _parsed(values: Any) -> Entry:
     lists = {name: tuple(target[name]) for name in ("targets", "batch")}
     target = Target(**{**target, **lists})
     entry = Entry(target=target, **values)
-    for field in fields(Target):
-        if field.name not in ("targets", "batch", "dla"):
-            str.strip(getattr(target, field.name))
+    for part in (target, entry):
+        for field in fields(part):
+            if not isinstance(getattr(part, field.name), _TYPES[field.name]):
+                raise ValueError(f"{field.name} is of another kind")
     return entry

@@ -25,6 +25,10 @@ MISSING = np.float32(1e9)
 _FLOAT = np.dtype(np.float32).itemsize
 
 
+class Refused(VipeError):
+    """A plan that the library will not take: it is of no use here."""
+
+
 class Engine:
     """A deserialised plan.
 
@@ -44,7 +48,8 @@ class Engine:
                 can be.
 
         Raises:
-            VipeError: the library refuses the plan, or its inputs and outputs are others than
+            Refused: the library does not take the plan.
+            VipeError: the library does not start, or the plan's inputs and outputs are others than
                 the model's; CudaError: out of memory.
         """
         if lib.cuda is None:
@@ -52,22 +57,17 @@ class Engine:
         self._cuda = lib.cuda
         self._trt = lib.trt
         self._log = make_log(lib.trt)
-        self._runtime = lib.trt.Runtime(self._log)
-        engine = self._runtime.deserialize_cuda_engine(plan) if self._runtime else None
-        if engine is None:
-            said = "; ".join(self._log.errors[-2:]) or "it gives no reason"
-            raise VipeError(f"TensorRT {lib.version} refuses the engine: {said[:300]}")
-        self._engine = engine
+        self._engine: Any = self._deserialized(lib, plan)
         self._shapes = self._row_shapes(metadata)
         sizes = [
-            int(engine.get_tensor_profile_shape("keypoints", i)[2][0])
-            for i in range(engine.num_optimization_profiles)
+            int(self._engine.get_tensor_profile_shape("keypoints", i)[2][0])
+            for i in range(self._engine.num_optimization_profiles)
         ]
         self.batch = tuple(sorted(sizes))
         self._profiles = {size: sizes.index(size) for size in self.batch}
         self._idle: list[Lane] = []  # append and pop are atomic
         self._making = threading.Lock()
-        self._compiled = _Kernels(engine, kernels) if lib.backend == RTX and kernels else None
+        self._compiled = _Kernels(self._engine, kernels) if lib.backend == RTX and kernels else None
         self._idle.append(self._new_lane())
         if self._compiled:
             self._compiled.keep()
@@ -96,6 +96,19 @@ class Engine:
         finally:
             self._idle.append(lane)
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _deserialized(self, lib: Library, plan: bytes) -> Any:
+        try:
+            self._runtime = lib.trt.Runtime(self._log)
+        except Exception as error:  # of pybind11, where the library gives it nothing
+            raise VipeError(f"TensorRT {lib.version} cannot start: {error}") from None
+        engine = self._runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise Refused(f"TensorRT {lib.version} refuses the engine: {self._why()}")
+        return engine
+
+    def _why(self) -> str:
+        return ("; ".join(self._log.errors[-2:]) or "it gives no reason")[:300]
 
     def _new_lane(self) -> Lane:
         # Contexts are made one at a time: the engine itself is not thread-safe.
@@ -139,14 +152,19 @@ class _Kernels:
         self.path = path
         self.config = engine.create_runtime_config()
         self._cache = self.config.create_runtime_cache()
+        self._kept = b""
         with suppress(OSError):
-            self._cache.deserialize(path.read_bytes())
+            self._kept = path.read_bytes()
+            self._cache.deserialize(self._kept)
         self.config.set_runtime_cache(self._cache)
 
     def keep(self) -> None:
         """Write the file; where that is not possible, the next start compiles again."""
+        made = self._cache.serialize()
+        if made is None or bytes(memoryview(made)) == self._kept:
+            return
         with suppress(VipeError):
-            files.write_atomically(self.path, bytes(memoryview(self._cache.serialize())))
+            files.write_atomically(self.path, bytes(memoryview(made)))
 
 
 class Lane:
@@ -198,9 +216,11 @@ class Slot:
         self._end = total
         self._views = {n: self._memory.view(o, (size, *shapes[n])) for n, o in offsets.items()}
         for name, offset in offsets.items():
-            if name in ("keypoints", "visibility"):
-                context.set_input_shape(name, (size, *shapes[name]))
-            context.set_tensor_address(name, self._memory.device + offset)
+            given = name not in ("keypoints", "visibility") or context.set_input_shape(
+                name, (size, *shapes[name])
+            )
+            if not (given and context.set_tensor_address(name, self._memory.device + offset)):
+                raise VipeError(f"TensorRT refuses {name} for batch {size}")
         self._views["keypoints"][:] = MISSING
         self._graph: tuple[Any, Any] | None = None
         self._enqueue()  # the first run may allocate, which a graph must not
@@ -243,17 +263,28 @@ class Slot:
     def _captured(self) -> tuple[Any, Any] | None:
         """The whole call as a CUDA graph, (graph, executable); None where the engine has parts
         that cannot be captured."""
-        cuda = self._cuda
+        cuda, stream = self._cuda, self._stream
         mode = cuda.runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         try:
-            cuda("cudaStreamBeginCapture", self._stream, mode)
-            try:
-                self._enqueue()
-            finally:
-                graph = cuda("cudaStreamEndCapture", self._stream)
-            return graph, cuda("cudaGraphInstantiate", graph, 0)
-        except VipeError:
+            cuda("cudaStreamBeginCapture", stream, mode)
+            fits = self._fits_a_graph()
+            graph = cuda("cudaStreamEndCapture", stream)
+        except CudaError:
             return None
+        try:
+            if fits:
+                return graph, cuda("cudaGraphInstantiate", graph, 0)
+        except CudaError:
+            pass
+        cuda("cudaGraphDestroy", graph)
+        return None
+
+    def _fits_a_graph(self) -> bool:
+        try:
+            self._enqueue()
+        except VipeError:
+            return False
+        return True
 
 
 def _layout(shapes: Mapping[str, tuple[int, ...]], size: int) -> tuple[dict[str, int], int, int]:
@@ -269,8 +300,9 @@ def _layout(shapes: Mapping[str, tuple[int, ...]], size: int) -> tuple[dict[str,
 
 def _release(cuda: Cuda, stream: Any, slots: dict[int, Slot]) -> None:
     """Give back what a lane held; at the end of the process the driver may be gone before us."""
-    with suppress(CudaError):
-        for slot in slots.values():
+    for slot in slots.values():
+        with suppress(CudaError):
             slot.close()
-        slots.clear()
+    slots.clear()
+    with suppress(CudaError):
         cuda("cudaStreamDestroy", stream)

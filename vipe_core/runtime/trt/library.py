@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 from vipe_core.runtime.backend import Unavailable
 from vipe_core.runtime.trt.cuda import Cuda, CudaError
 
+BOARD = Path("/proc/device-tree/model")
 CLASSIC, RTX = "tensorrt", "tensorrt-rtx"
 _MODULES = {CLASSIC: "tensorrt", RTX: "tensorrt_rtx"}
 _ADVICE = {
@@ -27,7 +29,8 @@ class Device:
     """The GPU that engines are built for and run on.
 
     Attributes:
-        name: as the driver says it.
+        name: as the driver says it, and the board where the system says that: the driver
+            calls all Jetsons of a generation the same.
         capability: compute capability, "8.7".
         memory: bytes, of the whole board where GPU and CPU share it.
         cuda: version of CUDA that the driver has, "12.6".
@@ -37,6 +40,10 @@ class Device:
     capability: str
     memory: int
     cuda: str
+
+    def __str__(self) -> str:
+        memory = f"{self.memory / 2**30:.1f} GiB"
+        return f"{self.name}, compute capability {self.capability}, {memory}, CUDA {self.cuda}"
 
 
 @dataclass(frozen=True)
@@ -89,17 +96,28 @@ def open_device() -> tuple[Cuda, Device]:
         version = cuda("cudaDriverGetVersion")
     except CudaError as error:
         raise Unavailable(f"no NVIDIA driver answers ({error})") from None
-    name = properties.name
     return cuda, Device(
-        name=(name.decode(errors="replace") if isinstance(name, bytes) else str(name)).strip("\0"),
+        name=", ".join(filter(None, (_text(properties.name), _board()))),
         capability=f"{properties.major}.{properties.minor}",
         memory=int(properties.totalGlobalMem),
         cuda=f"{version // 1000}.{version % 1000 // 10}",
     )
 
 
+def _text(name: bytes | str) -> str:
+    return (name.decode(errors="replace") if isinstance(name, bytes) else name).strip("\0 ")
+
+
+def _board() -> str:
+    """The board's own name, on systems with a device tree; "" elsewhere."""
+    try:
+        return _text(BOARD.read_bytes()[:200])
+    except OSError:
+        return ""
+
+
 def _cuda_runtime() -> ModuleType:
-    advice = "pip install 'cuda-bindings==12.*' (JetPack 6) or '==13.*' (JetPack 7)"
+    advice = "pip install 'cuda-bindings==13.*', or '==12.*' where CUDA is 12 (JetPack 6)"
     try:
         return importlib.import_module("cuda.bindings.runtime")
     except ModuleNotFoundError:

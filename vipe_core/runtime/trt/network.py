@@ -12,6 +12,7 @@ What differs between them, and nothing else in this package knows of it:
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -19,11 +20,10 @@ from vipe_core.errors import VipeError
 from vipe_core.precision import half_matrices, whole_weights
 from vipe_core.runtime.trt.options import Options
 
-# Layers that may compute in fp16 where the library chooses (8.6); the fully connected layer
-# left in 10.
+# Layers that may compute in fp16 or int8 where the library chooses (8.6).
 _MATRIX_LAYERS = ("MATRIX_MULTIPLY", "FULLY_CONNECTED", "CONVOLUTION")
-# Layers that hold or move values; a precision of their own means nothing.
-_PASSIVE_LAYERS = ("CONSTANT", "SHAPE")
+# Layers for which a precision means nothing, or is their whole point.
+_FREE_LAYERS = (*_MATRIX_LAYERS, "CONSTANT", "SHAPE", "QUANTIZE", "DEQUANTIZE")
 
 
 def build_plan(
@@ -61,19 +61,24 @@ def build_plan(
     # TF32 keeps ten bits: it is not the fp32 that was asked for.
     config.clear_flag(trt.BuilderFlag.TF32)
     if weak:
-        _let_matrices_be_small(trt, network, config, options.precision)
+        if options.precision != "fp32":
+            _allow(trt, config, options.precision)
+            hold_to_float32(trt, network)
         config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
     _add_profiles(builder, network, config, options.batch)
     if options.dla is not None:
         _use_dla(trt, builder, config, options.dla)
     if options.targets:
         _aim(trt, config, options.targets)
-    cache = _use_timing(config, timing) if timing is not None else None
+    cache = _use_timing(config, timing, log) if timing is not None else None
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise VipeError(_failed("cannot build the engine", log))
+        hint = " (a GPU of 7.5 needs --precision fp16)" if "7.5" in options.targets else ""
+        raise VipeError(_failed("cannot build the engine", log) + hint)
     if cache is not None and keep_timing is not None:
-        keep_timing(bytes(memoryview(config.get_timing_cache().serialize())))
+        # A disk that is full must not cost the engine.
+        with suppress(VipeError):
+            keep_timing(bytes(memoryview(config.get_timing_cache().serialize())))
     return bytes(memoryview(plan))
 
 
@@ -115,28 +120,34 @@ def _add_profiles(builder: Any, network: Any, config: Any, sizes: tuple[int, ...
             tensor = network.get_input(i)
             shape = (size, *tuple(tensor.shape)[1:])
             profile.set_shape(tensor.name, shape, shape, shape)
-        config.add_optimization_profile(profile)
+        if config.add_optimization_profile(profile) < 0:
+            raise VipeError(f"TensorRT refuses the profile for batch {size}")
 
 
-def _let_matrices_be_small(trt: ModuleType, network: Any, config: Any, precision: str) -> None:
-    """8.6: allow fp16 or int8, and hold every layer that is no matrix product to float32.
-
-    The normalisation takes pixels, which overflow fp16.
-    """
-    if precision == "fp32":
-        return
+def _allow(trt: ModuleType, config: Any, precision: str) -> None:
+    """8.6: the library may choose fp16 or int8 where nothing holds it to float32."""
     config.set_flag(trt.BuilderFlag.FP16 if precision == "fp16" else trt.BuilderFlag.INT8)
     config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
-    free = {getattr(trt.LayerType, n) for n in _MATRIX_LAYERS if hasattr(trt.LayerType, n)}
-    free |= {getattr(trt.LayerType, name) for name in _PASSIVE_LAYERS}
+
+
+def hold_to_float32(trt: ModuleType, network: Any) -> None:
+    """8.6: every layer that reads or writes float32 and is no matrix product computes in it.
+
+    Layers that only compare count too: pixels, and the limit beyond which they are missing,
+    overflow fp16.
+    """
+    free = {getattr(trt.LayerType, name) for name in _FREE_LAYERS if hasattr(trt.LayerType, name)}
     for i in range(network.num_layers):
         layer = network.get_layer(i)
-        outputs = range(layer.num_outputs)
-        if layer.type in free or any(layer.get_output(o).dtype != trt.float32 for o in outputs):
+        if layer.type in free:
             continue
-        layer.precision = trt.float32
-        for o in outputs:
-            layer.set_output_type(o, trt.float32)
+        inputs = [layer.get_input(k) for k in range(layer.num_inputs)]
+        outputs = [layer.get_output(k) for k in range(layer.num_outputs)]
+        if any(tensor is not None and tensor.dtype == trt.float32 for tensor in inputs + outputs):
+            layer.precision = trt.float32
+        for k, tensor in enumerate(outputs):
+            if tensor.dtype == trt.float32:
+                layer.set_output_type(k, trt.float32)
 
 
 def _use_dla(trt: ModuleType, builder: Any, config: Any, core: int) -> None:
@@ -163,10 +174,11 @@ def _aim(trt: ModuleType, config: Any, targets: tuple[str, ...]) -> None:
         config.set_compute_capability(wanted, number)
 
 
-def _use_timing(config: Any, content: bytes) -> Any:
+def _use_timing(config: Any, content: bytes, log: Any) -> Any:
     """A timing cache in the configuration; an old one that does not fit counts as empty."""
     cache = config.create_timing_cache(content)
     if cache is None or not config.set_timing_cache(cache, False):
+        log.errors.clear()  # it says so, and a later failure has other reasons
         cache = config.create_timing_cache(b"")
         config.set_timing_cache(cache, False)
     return cache

@@ -11,6 +11,7 @@ from vipe_core.model_file.metadata import PRECISIONS
 
 MAX_BATCH = 4096
 MAX_PROFILES = 8
+MAX_WORKSPACE = 1 << 20  # MiB
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class Options:
     workspace: int = 256
 
     def __post_init__(self) -> None:
+        # The same settings in another order are the same engine.
         object.__setattr__(self, "batch", tuple(sorted(set(self.batch))))
+        object.__setattr__(self, "targets", tuple(sorted(set(self.targets), key=_version)))
         if not 1 <= len(self.batch) <= MAX_PROFILES:
             raise VipeError(f"one to {MAX_PROFILES} batch sizes, not {len(self.batch)}")
         if not 1 <= self.batch[0] <= self.batch[-1] <= MAX_BATCH:
@@ -47,8 +50,12 @@ class Options:
             raise VipeError(f"precision must be {', '.join(PRECISIONS)}, not {self.precision!r}")
         if self.dla is not None and self.precision == "fp32":
             raise VipeError("the DLA computes in fp16 or int8, not in fp32: add --precision fp16")
-        if self.workspace < 1:
-            raise VipeError(f"the workspace must be at least 1 MiB, not {self.workspace}")
+        if self.dla is not None and self.targets:
+            raise VipeError("an engine for the DLA is built on the device, not ahead of time")
+        if not 1 <= self.workspace <= MAX_WORKSPACE:
+            raise VipeError(
+                f"the workspace must be from 1 to {MAX_WORKSPACE:,} MiB, not {self.workspace:,}"
+            )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Options:
@@ -64,12 +71,16 @@ def batch_sizes(text: str) -> tuple[int, ...]:
 
 def target_list(text: str) -> tuple[str, ...]:
     """``8.9,12.0`` as compute capabilities; raises VipeError."""
-    words: Sequence[str] = text.split(",")
+    words: Sequence[str] = [word.strip() for word in text.split(",")]
     for word in words:
         major, dot, minor = word.partition(".")
         if not (dot and major.isdecimal() and minor.isdecimal() and len(minor) == 1):
             raise VipeError(f"a compute capability looks like 8.9, not {word!r}")
     return tuple(words)
+
+
+def _version(target: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in target.split(".") if part.isdecimal())
 
 
 def _integer(word: str) -> int:

@@ -6,12 +6,17 @@ process at most. So each step has a process of its own, which answers in a JSON 
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from vipe_core import files, model_file
 from vipe_core.errors import VipeError
@@ -19,6 +24,8 @@ from vipe_core.runtime.trt import library
 from vipe_core.runtime.trt.engine import Engine
 from vipe_core.runtime.trt.network import build_plan, make_log
 from vipe_core.runtime.trt.options import Options
+
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class Job:
         model, plan, answer: paths; the answer is ``{"error": text or null, "worst": number}``.
         options: of the build.
         timing: path of the timing cache, "" for none.
+        parent: number of the process that waits for the answer.
     """
 
     step: str
@@ -40,6 +48,7 @@ class Job:
     answer: str
     options: Options
     timing: str = ""
+    parent: int = 0
 
     def write(self, path: Path) -> None:
         """To a file that :func:`main` reads."""
@@ -49,6 +58,7 @@ class Job:
 def main(argv: list[str]) -> int:
     """Do the job; 0 when there is an answer, be it an error."""
     values = json.loads(Path(argv[0]).read_text())
+    _end_with(values["parent"])
     job = Job(**values | {"options": Options.from_json(values["options"])})
     worst, said = 0.0, None
     try:
@@ -59,8 +69,19 @@ def main(argv: list[str]) -> int:
         said = f"{error.filename or job.plan}: {error.strerror or error}"
     except Exception as error:  # of NVIDIA's libraries: they have no common base
         said = " ".join(f"{type(error).__name__}: {error}".split())[:400]
-    Path(job.answer).write_text(json.dumps({"error": said, "worst": worst}))
+    answer = json.dumps({"error": said, "worst": worst})
+    files.write_atomically(job.answer, answer.encode())
     return 0
+
+
+def _end_with(parent: int) -> None:
+    """A build that nobody waits for any more ends: the lock on it is gone, and another one may
+    want the memory. Linux only, as TensorRT on a robot is."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before the kernel was asked
+            os._exit(1)
 
 
 def _build(job: Job) -> float:
@@ -75,7 +96,7 @@ def _build(job: Job) -> float:
         None if timing is None else timing.read_bytes() if timing.exists() else b"",
         None if timing is None else partial(files.write_atomically, timing),
     )
-    files.write_atomically(job.plan, plan)
+    Path(job.plan).write_bytes(plan)
     return 0.0
 
 
@@ -85,12 +106,11 @@ def _check(job: Job) -> float:
     lib = library.open_library(job.backend)
     engine = Engine(lib, Path(job.plan).read_bytes(), opened.metadata)
     check = opened.check
-    worst = 0.0
+    found = []
     for size in engine.batch:
-        some = min(size, len(check.points))
-        outputs = engine.run(check.points[:some], check.visibility[:some])
-        worst = max(worst, check.first(some).worst(outputs))
-    return worst
+        part = check.first(min(size, len(check.points)))
+        found.append(part.worst(engine.run(part.points, part.visibility)))
+    return float(np.max(found))  # NaN if any is: Python's max would pass over it
 
 
 _STEPS: dict[str, Callable[[Job], float]] = {"build": _build, "check": _check}
