@@ -203,7 +203,7 @@ class TestBadInput:
         given = clip(folder / "clip.npz", 2)
         (folder / "half.onnx").write_bytes(model.read_bytes()[:999])
         line = error_line(verb, given, folder / "out.npz", "--model", folder / "half.onnx")
-        assert line.endswith("half.onnx is not an ONNX file, or it is truncated")
+        assert line.endswith("half.onnx is not an ONNX file, or it is truncated or changed")
 
     def test_output_that_cannot_be_written(self, folder, model, verb):
         given = clip(folder / "clip.npz", 2)
