@@ -192,7 +192,9 @@ def test_diagnostics(running: Running, model_path: Any) -> None:
     values = running.peer.status(NODE).values
     model = runtime.load(model_path)
     assert values["fingerprint"] == model.fingerprint
-    assert values["backend"] == model.backend
+    assert (values["backend"], values["precision"]) == (model.backend, "fp32")
+    assert "tensorrt is not installed" in values["not used: tensorrt"]
+    assert "has no CUDA" in values["not used: onnxruntime-cuda"]
     assert int(values["published embeddings"]) == int(values["published bodies_3d"]) > 0
     assert int(values["received"]) > int(values["published embeddings"])
     assert values["dropped"] == "0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,13 +14,15 @@ from vipe_core import model_file, runtime
 from vipe_core.cli import main
 from vipe_core.errors import VipeError
 from vipe_core.model_file.check import LIMITS
+from vipe_core.precision import whole_weights
 from vipe_training.cli.export import MOST_LOST, _hold_hits
 from vipe_training.export import write as module
 from vipe_training.export.parity import of_file, parity
-from vipe_training.export.precision import calibration_inputs, quantized
+from vipe_training.export.precision import _worth_it, calibration_inputs, quantized
 from vipe_training.export.write import convert, export
 
 CPU = "onnxruntime-cpu"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,22 @@ def test_int8_is_explicit_and_symmetric(data, whole, tmp_path):
     # It is another graph than the one in fp32, and not far from it.
     found = {name: getattr(model(*inputs_of(opened)), name) for name in opened.check.outputs}
     assert 0 < opened.check.worst(found) < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "left"),
+    [
+        ("vipe", "blocks.0.1", "blocks.0.3"),  # what a layer norm gives, not what a GELU gives
+        ("vipe_temporal", "window_trunk/first", "trunk/first"),
+        ("pr_vipe", "blocks.0.1.0", "trunk/first"),
+        ("v_vipe", "trunk_2d/blocks.1", "decoder"),
+    ],
+)
+def test_which_products_become_int8(name, chosen, left):
+    whole = whole_weights((ROOT / "models" / f"{name}.onnx").read_bytes())
+    names = _worth_it(onnx.load_model_from_string(whole).graph)
+    assert any(chosen in name for name in names)
+    assert not any(name.startswith(f"/{left}") or f"/{left}/" in name for name in names)
 
 
 def inputs_of(opened):
