@@ -33,7 +33,7 @@ def message(encoding: str, padding: int = 0) -> Image:
 
 
 @pytest.mark.parametrize("padding", [0, 5])
-@pytest.mark.parametrize("encoding", image.ENCODINGS)
+@pytest.mark.parametrize("encoding", PIXELS)
 def test_encodings(encoding: str, padding: int) -> None:
     found = image.to_bgr(message(encoding, padding))
     expected = np.repeat(GREY, 3, axis=2) if encoding == "mono8" else BGR
@@ -43,10 +43,41 @@ def test_encodings(encoding: str, padding: int) -> None:
 
 
 def test_every_encoding_is_tested() -> None:
-    assert set(PIXELS) == set(image.ENCODINGS)
+    assert {*PIXELS, "yuv422_yuy2"} == set(image.ENCODINGS)
 
 
-@pytest.mark.parametrize("encoding", ["", "yuv422_yuy2", "16UC1", "32FC1", "bayer_rggb8", "BGR8"])
+@pytest.mark.parametrize("padding", [0, 6])
+def test_yuy2_against_the_formula(padding: int) -> None:
+    """BT.601: two neighbours have a brightness each and share their colour."""
+    rng = np.random.default_rng(1)
+    y = rng.integers(16, 236, (5, 8))
+    u, v = (rng.integers(16, 241, (5, 4)) for _ in range(2))
+    rows = np.stack([y[:, ::2], u, y[:, 1::2], v], axis=2).reshape(5, 16).astype(np.uint8)
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=77)
+    data = array("B", rows.tobytes())
+    found = image.to_bgr(
+        Image(height=5, width=8, encoding="yuv422_yuy2", step=16 + padding, data=data)
+    )
+    for row in range(5):
+        for column in range(8):
+            bright = 1.164 * (int(y[row, column]) - 16)
+            blue, red = int(u[row, column // 2]) - 128, int(v[row, column // 2]) - 128
+            expected = (
+                bright + 2.018 * blue,
+                bright - 0.813 * red - 0.391 * blue,
+                bright + 1.596 * red,
+            )
+            np.testing.assert_allclose(found[row, column], np.clip(expected, 0, 255), atol=1.5)
+    assert found.flags.c_contiguous
+
+
+def test_yuy2_of_an_odd_width() -> None:
+    given = Image(height=1, width=3, encoding="yuv422_yuy2", step=6, data=array("B", bytes(6)))
+    with pytest.raises(InputError, match="3 pixels wide"):
+        image.to_bgr(given)
+
+
+@pytest.mark.parametrize("encoding", ["", "yuv422", "16UC1", "32FC1", "bayer_rggb8", "BGR8"])
 def test_unknown_encoding(encoding: str) -> None:
     given = message("bgr8")
     given.encoding = encoding

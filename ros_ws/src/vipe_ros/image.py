@@ -1,4 +1,4 @@
-"""Image messages as arrays. numpy only, cv2 for compressed ones; cv_bridge is not needed."""
+"""Image messages as arrays. numpy only, cv2 for compressed and YUV ones; no cv_bridge needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _CHANNELS = {
     "rgba8": (4, (2, 1, 0)),
     "mono8": (1, (0, 0, 0)),
 }
-ENCODINGS = tuple(_CHANNELS)
+# What most USB cameras send: two pixels in four bytes, Y U Y V (BT.601, 16 to 235).
+_YUY2 = "yuv422_yuy2"
+ENCODINGS = (*_CHANNELS, _YUY2)
 
 
 def to_bgr(message: Image) -> np.ndarray:
@@ -28,6 +30,13 @@ def to_bgr(message: Image) -> np.ndarray:
     Raises:
         InputError: an encoding not in :data:`ENCODINGS`, or sizes that contradict each other.
     """
+    if message.encoding == _YUY2:
+        import cv2
+
+        pixels = _pixels(message, 2)
+        if message.width % 2:
+            raise InputError("wrong image size", f"a {_YUY2} image is {message.width} pixels wide")
+        return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_YUV2BGR_YUY2)
     try:
         depth, order = _CHANNELS[message.encoding]
     except KeyError:
@@ -35,6 +44,12 @@ def to_bgr(message: Image) -> np.ndarray:
             "unknown encoding",
             f"image has encoding {message.encoding!r}; known: {', '.join(ENCODINGS)}",
         ) from None
+    pixels = _pixels(message, depth)
+    return np.ascontiguousarray(pixels if message.encoding == "bgr8" else pixels[..., order])
+
+
+def _pixels(message: Image, depth: int) -> np.ndarray:
+    """(H, W, depth) bytes of the message, less what pads its rows."""
     height, width, step = message.height, message.width, message.step
     if not height or not width or step < width * depth or len(message.data) != height * step:
         raise InputError(
@@ -43,8 +58,7 @@ def to_bgr(message: Image) -> np.ndarray:
             f"but holds {len(message.data)} bytes",
         )
     rows = np.frombuffer(message.data, np.uint8).reshape(height, step)
-    pixels = rows[:, : width * depth].reshape(height, width, depth)
-    return np.ascontiguousarray(pixels if message.encoding == "bgr8" else pixels[..., order])
+    return rows[:, : width * depth].reshape(height, width, depth)
 
 
 def decompress(message: CompressedImage) -> np.ndarray:
