@@ -22,7 +22,7 @@ from tests.trt.install import installed, records
 from vipe_core import runtime
 from vipe_core.errors import VipeError
 from vipe_core.precision import whole_weights
-from vipe_core.runtime.trt import build, library
+from vipe_core.runtime.trt import build, host
 from vipe_core.runtime.trt.cache import EngineCache
 from vipe_core.runtime.trt.network import hold_to_float32, make_log
 from vipe_core.runtime.trt.options import Options
@@ -181,7 +181,7 @@ def test_dla_with_fallback_to_the_gpu(tmp_path, path):
 def test_another_board_with_the_same_gpu(tmp_path, path, monkeypatch):
     """The driver calls every Orin the same; the device tree does not."""
     board = tmp_path / "board"
-    monkeypatch.setattr(library, "BOARD", board)
+    monkeypatch.setattr(host, "BOARD", board)
     board.write_bytes(b"NVIDIA Jetson Orin NX\0")
     with installed(tmp_path):
         entry = build.ensure(path, "tensorrt", Options((1,)), EngineCache())

@@ -11,9 +11,9 @@ from vipe_core import model_file
 from vipe_core.cli.common import Parser, note
 from vipe_core.errors import VipeError
 from vipe_core.runtime.backend import Unavailable
-from vipe_core.runtime.trt import build, library
+from vipe_core.runtime.trt import build, host
 from vipe_core.runtime.trt.cache import EngineCache
-from vipe_core.runtime.trt.library import CLASSIC, RTX
+from vipe_core.runtime.trt.host import CLASSIC, RTX
 from vipe_core.runtime.trt.options import Options, batch_sizes, target_list
 
 
@@ -108,7 +108,7 @@ def _backend(ahead: bool) -> str:
     reasons = []
     for name in (CLASSIC, RTX):
         try:
-            library.open_library(name)
+            host.open_library(name)
             return name
         except Unavailable as error:
             reasons.append(f"{name}: {error}")

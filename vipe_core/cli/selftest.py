@@ -15,7 +15,7 @@ from vipe_core.model_file.card import card
 from vipe_core.runtime import BACKENDS, Model, Unavailable
 from vipe_core.runtime.onnxruntime_backend import has_cuda
 from vipe_core.runtime.trial import BATCH, REFERENCE, Verdict, try_out
-from vipe_core.runtime.trt import library
+from vipe_core.runtime.trt import host
 from vipe_core.runtime.trt.cache import EngineCache
 
 # What says on which board and system this runs; what is not there is left out.
@@ -71,9 +71,9 @@ def _is_here(verdict: Verdict) -> bool:
     """Are the libraries of the backend and a GPU here, so that a fault is one?"""
     try:
         if verdict.backend.startswith("tensorrt"):
-            library.open_library(verdict.backend)
+            host.open_library(verdict.backend)
         elif verdict.backend != REFERENCE:
-            library.open_device()
+            host.open_device()
             return has_cuda()
     except Unavailable:
         return False
@@ -113,7 +113,7 @@ def _facts() -> Iterator[tuple[str, str]]:
     with suppress(OSError):
         yield "system", platform.freedesktop_os_release().get("PRETTY_NAME", "?")
     try:
-        yield "GPU", str(library.open_device()[1])
+        yield "GPU", str(host.open_device()[1])
     except Unavailable as error:
         yield "GPU", f"none: {error}"
 

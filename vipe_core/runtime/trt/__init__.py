@@ -6,7 +6,7 @@ every version; the few differences are in :mod:`.network`. Nothing here is impor
 until an engine is asked for.
 
 ====================  ================================================================
-:mod:`.library`       is TensorRT here, which version, which GPU
+:mod:`.host`          is TensorRT here, which version, which GPU
 :mod:`.options`       what an engine is built with
 :mod:`.network`       ONNX to plan (runs in :mod:`.worker`, a process of its own)
 :mod:`.cache`         where plans lie, under which name, and what is known of them

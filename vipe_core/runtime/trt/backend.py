@@ -12,10 +12,10 @@ from vipe_core import model_file
 from vipe_core.errors import VipeError
 from vipe_core.model_file.check import LIMITS
 from vipe_core.runtime.backend import Request, Unavailable
-from vipe_core.runtime.trt import build, library
+from vipe_core.runtime.trt import build, host
 from vipe_core.runtime.trt.cache import Damaged, EngineCache, Entry
 from vipe_core.runtime.trt.engine import Engine, Refused
-from vipe_core.runtime.trt.library import CLASSIC, RTX, Library
+from vipe_core.runtime.trt.host import CLASSIC, RTX, Library
 from vipe_core.runtime.trt.options import Options
 
 
@@ -30,7 +30,7 @@ class TensorRtBackend:
             VipeError: a model file that is not in order.
         """
         self.name = name
-        lib = library.open_library(name)  # asked first: mostly there is none
+        lib = host.open_library(name)  # asked first: mostly there is none
         opened = model_file.read(request.path, request.data)
         self.metadata, self.check = opened.metadata, opened.check
         entry, self._engine = self._first_that_runs(request, lib)

@@ -20,9 +20,9 @@ from vipe_core.errors import VipeError
 from vipe_core.model_file.check import LIMITS
 from vipe_core.model_file.metadata import ModelMetadata
 from vipe_core.runtime.backend import Unavailable
-from vipe_core.runtime.trt import library
+from vipe_core.runtime.trt import host
 from vipe_core.runtime.trt.cache import EngineCache, Entry, Target
-from vipe_core.runtime.trt.library import RTX, Library
+from vipe_core.runtime.trt.host import RTX, Library
 from vipe_core.runtime.trt.options import Options
 from vipe_core.runtime.trt.worker import Job
 
@@ -79,7 +79,7 @@ def ensure(
     data = model_file.read_bytes(path)
     metadata = model_file.read(path, data).metadata
     _check_precision(path, metadata, options)
-    open_ = library.open_compiler if options.targets else library.open_library
+    open_ = host.open_compiler if options.targets else host.open_library
     lib = open_(backend)
     target = make_target(data, lib, options)
     busy = lambda: say("another process is building this engine: waiting for it")  # noqa: E731

@@ -35,7 +35,7 @@ class Target:
         model: SHA-256 of the model file.
         backend: "tensorrt" or "tensorrt-rtx".
         version: of that library.
-        gpu, capability, cuda: see :class:`vipe_core.runtime.trt.library.Device`; empty for a
+        gpu, capability, cuda: see :class:`vipe_core.runtime.trt.host.Device`; empty for a
             plan that was compiled ahead of time.
         targets: compute capabilities of such a plan.
         precision, batch, dla, workspace: see

@@ -16,7 +16,7 @@ from vipe_core.errors import VipeError
 from vipe_core.model_file.metadata import ModelMetadata
 from vipe_core.model_file.signature import input_shape, output_shapes
 from vipe_core.runtime.trt.cuda import Cuda, CudaError, Memory, aligned
-from vipe_core.runtime.trt.library import RTX, Library
+from vipe_core.runtime.trt.host import RTX, Library
 from vipe_core.runtime.trt.network import make_log
 
 # What the graph takes as missing. A NaN would do by IEEE rules, but a compiler may decide that

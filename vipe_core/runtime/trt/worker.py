@@ -20,7 +20,7 @@ import numpy as np
 
 from vipe_core import files, model_file
 from vipe_core.errors import VipeError
-from vipe_core.runtime.trt import library
+from vipe_core.runtime.trt import host
 from vipe_core.runtime.trt.engine import Engine
 from vipe_core.runtime.trt.network import build_plan, make_log
 from vipe_core.runtime.trt.options import Options
@@ -85,7 +85,7 @@ def _end_with(parent: int) -> None:
 
 
 def _build(job: Job) -> float:
-    opener = library.open_compiler if job.options.targets else library.open_library
+    opener = host.open_compiler if job.options.targets else host.open_library
     lib = opener(job.backend)
     timing = Path(job.timing) if job.timing else None
     plan = build_plan(
@@ -103,7 +103,7 @@ def _build(job: Job) -> float:
 def _check(job: Job) -> float:
     """Largest difference of the engine's outputs from the check vectors, over all profiles."""
     opened = model_file.read(job.model)
-    lib = library.open_library(job.backend)
+    lib = host.open_library(job.backend)
     engine = Engine(lib, Path(job.plan).read_bytes(), opened.metadata)
     check = opened.check
     found = []
