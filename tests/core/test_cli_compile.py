@@ -10,16 +10,12 @@ from tests.cli import error_line, vipe
 from tests.model_factory import make_model
 from tests.trt.install import installed
 
+pytestmark = pytest.mark.usefixtures("engines")
+
 
 @pytest.fixture
 def path(tmp_path) -> Path:
     return make_model(tmp_path / "model.onnx")
-
-
-@pytest.fixture(autouse=True)
-def engines(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("VIPE_ENGINES", str(tmp_path / "engines"))
-    return tmp_path / "engines"
 
 
 def test_compile_list_and_clean(tmp_path, path, engines):

@@ -11,10 +11,7 @@ from tests.cli import error_line, vipe
 from tests.model_factory import make_model
 from tests.trt.install import installed
 
-
-@pytest.fixture(autouse=True)
-def engines(tmp_path, monkeypatch):
-    monkeypatch.setenv("VIPE_ENGINES", str(tmp_path / "engines"))
+pytestmark = pytest.mark.usefixtures("engines")
 
 
 @pytest.mark.parametrize("task", ["embedding", "pose", "embedding+pose"])

@@ -17,15 +17,13 @@ pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed: make 
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "models").glob("*.onnx"))
+
+pytestmark = pytest.mark.usefixtures("engines")
+
+
 # 7.5 has no products in float32.
 TARGETS = {"fp32": ("8.6", "8.9", "12.0"), "fp16": ("7.5", "8.6", "8.9", "12.0")}
 VERSION = "1.7.1.116"
-
-
-@pytest.fixture(autouse=True)
-def engines(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("VIPE_ENGINES", str(tmp_path / "engines"))
-    return tmp_path / "engines"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from vipe_msgs.msg import Bodies2D, Embeddings
 
 from tests.ros.harness import Peer, body, people, standing
@@ -16,11 +15,6 @@ from vipe_core.runtime.trt.cache import EngineCache
 from vipe_core.runtime.trt.options import Options
 
 NODE = "/vipe_node"
-
-
-@pytest.fixture
-def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VIPE_ENGINES", str(tmp_path / "engines"))
 
 
 def first_answer(peer: Peer) -> Embeddings:
@@ -37,7 +31,7 @@ def first_answer(peer: Peer) -> Embeddings:
 
 
 def test_a_node_on_an_engine(
-    fresh_peer: Peer, model_path: Path, tmp_path: Path, engines: None
+    fresh_peer: Peer, model_path: Path, tmp_path: Path, engines: Path
 ) -> None:
     with installed(tmp_path):
         build.ensure(model_path, "tensorrt", Options((1, 8)), EngineCache())
@@ -52,7 +46,7 @@ def test_a_node_on_an_engine(
 
 
 def test_a_node_whose_engine_does_not_work(
-    fresh_peer: Peer, model_path: Path, tmp_path: Path, engines: None
+    fresh_peer: Peer, model_path: Path, tmp_path: Path, engines: Path
 ) -> None:
     with installed(tmp_path):
         build.ensure(model_path, "tensorrt", Options((1,)), EngineCache())
@@ -65,7 +59,7 @@ def test_a_node_whose_engine_does_not_work(
 
 
 def test_a_node_that_is_told_to_use_tensorrt_and_cannot(
-    fresh_peer: Peer, model_path: Path, engines: None
+    fresh_peer: Peer, model_path: Path, engines: Path
 ) -> None:
     process = fresh_peer.start("vipe_node", model=str(model_path), backend="tensorrt")
     status = fresh_peer.status(NODE, lambda s: s.level == b"\x02")

@@ -241,6 +241,7 @@ def header(world: Any, network: Any, config: Any) -> dict[str, Any]:
         "level": config._kept_builder_optimization_level,
         "device": config._kept_default_device_type.name,
         "layers": len(network._layers),
+        "limits": {pool.name: size for pool, size in config._limits.items()},
     }
 
 
