@@ -1,0 +1,185 @@
+"""Who is who, from image to image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from vipe_core import skeletons
+from vipe_core.bodies import Bodies2D, Estimates
+from vipe_core.errors import VipeError
+from vipe_core.tracking.evidence import pose_evidence, weigh
+from vipe_core.tracking.names import Names, random_letters
+from vipe_core.tracking.tracks import Sighting, Tracks, body_size
+
+# Somebody seen once may be a false detection: others go first, and it is forgotten after so many
+# images without it.
+_ESTABLISHED = 2
+_PREFERENCE = 2.0
+_FORGIVEN = 8
+_CERTAIN = 1e6  # log-odds of an id that the source gave
+
+
+class Tracker:
+    """Gives every person an id and keeps it while the person moves, also through a second out of
+    sight and past other people.
+
+    People are expected to go on at constant velocity, compared by object keypoint similarity and,
+    where a model has looked at them, by its embeddings, and assigned with
+    ``linear_sum_assignment``. Every person has an id in the first image that shows it; nothing is
+    delayed. So a false detection has one, too, but it can take nobody else's place.
+
+    An id is five letters, and never used again in the life of the tracker (REP-155).
+    A person that turns up where nobody is expected gets a new one, also when it is the only
+    person and somebody else was the only person just before.
+    """
+
+    def __init__(
+        self,
+        max_gap_s: float = 1.5,
+        name: Callable[[], str] = random_letters,
+        odds: tuple[float, float] | None = None,
+        predict: bool = True,
+    ) -> None:
+        """
+        Args:
+            max_gap_s: a person out of sight for longer is forgotten.
+            name: gives a random string of at least five characters, of which an id is the
+                beginning.
+            odds: slope and offset of the model's match probability (``sigmoid_a``, ``sigmoid_b``
+                of its metadata); None: embeddings are not used.
+            predict: expect people to go on; False is for measuring what that brings.
+        """
+        self.max_gap_s = max_gap_s
+        self._odds = odds
+        self._predict = predict
+        self._names = Names(name)
+        self._tracks = Tracks()
+        self._skeleton = ""
+        self._stamp_s = -math.inf
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The people not forgotten, in sight or not."""
+        return tuple(self._tracks.ids)
+
+    def update(
+        self, people: Bodies2D, stamp_s: float, estimates: Estimates | None = None
+    ) -> Bodies2D:
+        """Name the people of the next image.
+
+        Args:
+            people: any skeleton; another one than before forgets everybody. Ids in it stay as
+                they are, and who has none gets one that nobody else has.
+            stamp_s: time of the image in seconds. Going back in time forgets everybody.
+            estimates: what the model says of these people, in the same order.
+
+        Returns:
+            The same people with track ids; "" for one without a single joint.
+
+        Raises:
+            VipeError: the stamp is not a number, or the estimates are of another number of people.
+        """
+        if not math.isfinite(stamp_s):
+            raise VipeError(f"stamp of a frame is {stamp_s}, seconds needed")
+        self._forget(people.skeleton, stamp_s)
+        names = list(people.track_ids)
+        for name in filter(None, names):
+            self._names.reserve(name)
+        present = np.flatnonzero(np.isfinite(people.points).all(axis=-1).any(axis=-1))
+        seen, mirrored = self._sightings(people, stamp_s, estimates, present)
+        rows = self._assign(seen, mirrored, [names[person] for person in present])
+        for person, row in zip(present.tolist(), rows.tolist(), strict=True):
+            if row >= 0:
+                names[person] = self._tracks.ids[row]
+        self._begin(names, seen, present)
+        return people.with_track_ids(names)
+
+    def _forget(self, skeleton: str, stamp_s: float) -> None:
+        if stamp_s < self._stamp_s or skeleton != self._skeleton:
+            self._tracks = Tracks()
+        self._stamp_s, self._skeleton = stamp_s, skeleton
+        tracks = self._tracks
+        tracks.missed += 1
+        passing = (tracks.sightings < _ESTABLISHED) & (tracks.missed > _FORGIVEN)
+        self._tracks = tracks.kept((stamp_s - tracks.seen_s <= self.max_gap_s) & ~passing)
+
+    def _sightings(
+        self, people: Bodies2D, stamp_s: float, estimates: Estimates | None, present: np.ndarray
+    ) -> tuple[Sighting, Sighting]:
+        """The people that have a joint, as they are and with swapped sides."""
+        points = people.points[present].astype(np.float64)
+        trust = people.visibility[present].astype(np.float64)
+        size = body_size(points)
+        own, other = self._embeddings(estimates, len(people))
+        seen = Sighting(points, trust, size, own[0][present], own[1][present], stamp_s)
+        mirror = list(skeletons.get(self._skeleton).mirror)
+        points, trust = points[:, mirror], trust[:, mirror]
+        return seen, Sighting(points, trust, size, other[0][present], other[1][present], stamp_s)
+
+    def _embeddings(
+        self, estimates: Estimates | None, count: int
+    ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+        """Mean and variance (P, D) of the people, and of their mirror images; NaN where nobody
+        knows."""
+        if self._odds is None or estimates is None:
+            unknown = np.full((count, self._tracks.mean.shape[1]), np.nan)
+            return (unknown, unknown), (unknown, unknown)
+        own = estimates.embedding()
+        if len(own[0]) != count:
+            raise VipeError(f"estimates of {len(own[0])} people for {count}: one for each needed")
+        self._tracks.expect_embeddings(own[0].shape[1])
+        if estimates.mirror_mean is None or estimates.mirror_variance is None:
+            return own, own
+        return own, (estimates.mirror_mean, estimates.mirror_variance)
+
+    def _assign(self, seen: Sighting, mirrored: Sighting, given: list[str]) -> np.ndarray:
+        """(M,) row of the track that each person is, -1 for none; the tracks remember them."""
+        rows = np.full(len(seen), -1)
+        tracks = self._tracks
+        if not len(seen) or not len(tracks):
+            return rows
+        expected = tracks.expected(seen.stamp_s)
+        evidence = weigh(tracks, expected, seen, mirrored, self._skeleton, self._predict)
+        score = evidence.score
+        if self._odds is not None and tracks.mean.shape[1]:
+            score = score + pose_evidence(tracks, seen, mirrored, self._odds)
+        self._heed(score, given)
+        preferred = np.where(tracks.sightings >= _ESTABLISHED, _PREFERENCE, 0)[:, None]
+        gain = np.where(score > 0, score + preferred, 0)
+        track, person = linear_sum_assignment(gain, maximize=True)
+        fits = gain[track, person] > 0
+        track, person = track[fits], person[fits]
+        rows[person] = track
+        swapped = evidence.mirrored[track, person]
+        tracks.see(
+            track,
+            seen.take(person).where(swapped, mirrored.take(person)),
+            expected[track],
+            evidence.shift[track, person],
+            self._predict,
+        )
+        return rows
+
+    def _heed(self, score: np.ndarray, given: list[str]) -> None:
+        """Whom the source named is that track or nobody else's, and the track nobody else."""
+        for person, name in enumerate(given):
+            if name:
+                score[:, person] = -np.inf
+                if name in self._tracks.ids:
+                    track = self._tracks.ids.index(name)
+                    score[track] = -np.inf
+                    score[track, person] = _CERTAIN
+
+    def _begin(self, names: list[str], seen: Sighting, present: np.ndarray) -> None:
+        """Name who has no id, and remember everybody who is new."""
+        new: dict[str, int] = {}
+        for row, person in enumerate(present.tolist()):
+            names[person] = names[person] or self._names.new()
+            if names[person] not in self._tracks.ids:
+                new.setdefault(names[person], row)
+        if new:
+            self._tracks = self._tracks.with_new(list(new), seen.take(np.array([*new.values()])))
