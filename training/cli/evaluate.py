@@ -21,7 +21,10 @@ SUITES = (
     "actions",
     "alignment",
     "properties",
+    "tracking",
+    "swaps",
     "ablations",
+    "placement",
 )
 _PACKAGE = "vipe_training.evaluate.suites"
 _FOLDER = Path(__file__).parent.parent / "evaluate" / "suites"
