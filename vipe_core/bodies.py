@@ -97,6 +97,17 @@ class Bodies2D:
             skeleton=skeleton,
         )
 
+    def select(self, keep: np.ndarray) -> Bodies2D:
+        """The people where ``keep`` (P,) is true."""
+        names = tuple(name for name, kept in zip(self.track_ids, keep, strict=True) if kept)
+        return replace(
+            self,
+            points=self.points[keep],
+            visibility=self.visibility[keep],
+            scores=self.scores[keep],
+            track_ids=names,
+        )
+
     def with_track_ids(self, track_ids: Sequence[str]) -> Bodies2D:
         """The same people under these track ids."""
         return replace(self, track_ids=tuple(track_ids))

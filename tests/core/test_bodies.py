@@ -114,3 +114,12 @@ def test_frozen():
         Bodies2D.from_arrays(points(1)).skeleton = "coco17"
     with pytest.raises(FrozenInstanceError):
         Estimates().mean = np.ones(1)
+
+
+def test_select_keeps_rows_together() -> None:
+    points = np.arange(3 * 26, dtype=np.float32).reshape(3, 13, 2)
+    given = Bodies2D.from_arrays(points, track_ids="abc", scores=np.arange(3))
+    kept = given.select(np.array([True, False, True]))
+    assert kept.track_ids == ("a", "c")
+    assert kept.scores.tolist() == [0, 2]
+    np.testing.assert_array_equal(kept.points, points[[0, 2]])
