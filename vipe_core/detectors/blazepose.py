@@ -20,6 +20,7 @@ from vipe_core import assets
 from vipe_core.bodies import Bodies2D
 from vipe_core.detectors import ssd
 from vipe_core.detectors.network import Network
+from vipe_core.detectors.preprocess import check_image
 from vipe_core.detectors.roi import Roi
 from vipe_core.errors import VipeError
 
@@ -44,6 +45,7 @@ class BlazePose:
         threads: CPU threads of the networks.
 
     Attributes:
+        name, backend, model, skeleton: see :class:`vipe_core.detectors.Detector`.
         world: of the person in the last image, (33, 3) float32 metres: the network's own guess
             in 3D, x right, y down, z away from the camera, mid-hip at the origin, turned as
             the image is; None when nobody was there.
@@ -52,6 +54,8 @@ class BlazePose:
         VipeError: a file is missing, damaged or not the network expected.
     """
 
+    backend = "ai-edge-litert"
+    skeleton = _SKELETON
     world: np.ndarray | None = None
 
     def __init__(
@@ -63,6 +67,7 @@ class BlazePose:
             _model_file(assets_dir, name)
             for name in ("pose_detection.tflite", f"pose_landmark_{variant}.tflite")
         )
+        self.name, self.model = f"blazepose-{variant}", landmarks.name
         anchors = len(ssd.anchors())
         self._person = Network(
             person,
@@ -102,7 +107,7 @@ class BlazePose:
         Raises:
             VipeError: not such an image.
         """
-        _check_image(image)
+        check_image(image)
         height, width = image.shape[:2]
         found = None
         if self._roi is not None and self._roi.is_usable(width, height):
@@ -212,11 +217,3 @@ def _model_file(assets_dir: str | Path | None, name: str) -> Path:
     if not file.is_file():
         raise VipeError(f"no {name} in {file.parent}; run: vipe fetch (lite, heavy: put it there)")
     return file
-
-
-def _check_image(image: np.ndarray) -> None:
-    if getattr(image, "dtype", None) != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        shape, dtype = np.shape(image), getattr(image, "dtype", type(image).__name__)
-        raise VipeError(f"image has shape {shape} and type {dtype}, (H, W, 3) uint8 BGR needed")
-    if not image.size:
-        raise VipeError(f"image is empty: shape {image.shape}")
