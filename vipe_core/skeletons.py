@@ -6,7 +6,8 @@ hri_msgs, for one, lists eyes and ears the other way round from OpenPose.
 
 Sources of the orders: COCO keypoint task; MediaPipe Pose (BlazePose GHUM topology);
 OpenPose output documentation (18 and 25 points); Halpe-FullBody; Human3.6M 17-joint
-subset as used by lifting papers; ROS4HRI hri_msgs/Skeleton2D; Pr-VIPE's 13 keypoints.
+subset as used by lifting papers; ROS4HRI hri_msgs/Skeleton2D; Pr-VIPE's 13 keypoints;
+ZED SDK body tracking (BODY_34 and BODY_38; its BODY_18 is openpose18).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _SPINE_BONES = (
     ("pelvis", "left_hip"),
     ("pelvis", "right_hip"),
 )
+_ZED34_ARM = ("clavicle", "shoulder", "elbow", "wrist", "hand", "handtip", "thumb")
 
 
 @dataclass(frozen=True)
@@ -162,12 +164,34 @@ HRI18 = Skeleton(
     "hri18",
     (*OPENPOSE18.joints[:14], "left_eye", "right_eye", "left_ear", "right_ear"),
 )
+# Of ZED's spine no joint is the middle of the torso, and its head is not the top of the head:
+# they keep names of their own, so that conversion derives `spine` and leaves `head` missing.
+ZED34 = Skeleton(
+    "zed34",
+    (
+        *("pelvis", "naval_spine", "chest_spine", "neck"),
+        *(f"left_{part}" for part in _ZED34_ARM),
+        *(f"right_{part}" for part in _ZED34_ARM),
+        *("left_hip", "left_knee", "left_ankle", "left_foot_index"),
+        *("right_hip", "right_knee", "right_ankle", "right_foot_index"),
+        *("head_center", "nose", "left_eye", "left_ear", "right_eye", "right_ear"),
+        *_pairs("heel"),
+    ),
+)
+ZED38 = Skeleton(
+    "zed38",
+    (
+        *("pelvis", "spine_1", "spine_2", "spine_3", "neck", "nose"),
+        *_pairs("eye", "ear", "clavicle", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
+        *_pairs("foot_index", "small_toe", "heel", "thumb_tip", "index", "middle_tip", "pinky"),
+    ),
+)
 
 SKELETONS: dict[str, Skeleton] = {
     skeleton.name: skeleton
     for skeleton in (
         *(BODY13, JOINTS17, COCO17, BLAZEPOSE33, OPENPOSE18),
-        *(BODY25, HALPE26, H36M17, HRI18),
+        *(BODY25, HALPE26, H36M17, HRI18, ZED34, ZED38),
     )
 }
 

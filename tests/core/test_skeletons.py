@@ -75,6 +75,29 @@ DOCUMENTED = {
         **{"right_knee": 9, "right_ankle": 10, "left_hip": 11, "left_knee": 12},
         **{"left_ankle": 13, "left_eye": 14, "right_eye": 15, "left_ear": 16, "right_ear": 17},
     },
+    # ZED SDK BODY_34: each arm from the clavicle to the thumb; toes end the feet, heels the list.
+    "zed34": {
+        **{"pelvis": 0, "naval_spine": 1, "chest_spine": 2, "neck": 3, "left_clavicle": 4},
+        **{"left_shoulder": 5, "left_elbow": 6, "left_wrist": 7, "left_hand": 8},
+        **{"left_handtip": 9, "left_thumb": 10, "right_clavicle": 11, "right_shoulder": 12},
+        **{"right_elbow": 13, "right_wrist": 14, "right_hand": 15, "right_handtip": 16},
+        **{"right_thumb": 17, "left_hip": 18, "left_knee": 19, "left_ankle": 20},
+        **{"left_foot_index": 21, "right_hip": 22, "right_knee": 23, "right_ankle": 24},
+        **{"right_foot_index": 25, "head_center": 26, "nose": 27, "left_eye": 28, "left_ear": 29},
+        **{"right_eye": 30, "right_ear": 31, "left_heel": 32, "right_heel": 33},
+    },
+    # ZED SDK BODY_38: left before right throughout, hands last.
+    "zed38": {
+        **{"pelvis": 0, "spine_1": 1, "spine_2": 2, "spine_3": 3, "neck": 4, "nose": 5},
+        **{"left_eye": 6, "right_eye": 7, "left_ear": 8, "right_ear": 9, "left_clavicle": 10},
+        **{"right_clavicle": 11, "left_shoulder": 12, "right_shoulder": 13, "left_elbow": 14},
+        **{"right_elbow": 15, "left_wrist": 16, "right_wrist": 17, "left_hip": 18},
+        **{"right_hip": 19, "left_knee": 20, "right_knee": 21, "left_ankle": 22},
+        **{"right_ankle": 23, "left_foot_index": 24, "right_foot_index": 25},
+        **{"left_small_toe": 26, "right_small_toe": 27, "left_heel": 28, "right_heel": 29},
+        **{"left_thumb_tip": 30, "right_thumb_tip": 31, "left_index": 32, "right_index": 33},
+        **{"left_middle_tip": 34, "right_middle_tip": 35, "left_pinky": 36, "right_pinky": 37},
+    },
 }
 DOCUMENTED["joints17"] = DOCUMENTED["h36m17"]
 NAMES = sorted(DOCUMENTED)
@@ -165,6 +188,19 @@ def test_a_joint_the_source_has_is_not_derived():
     halpe[18] = 7
     found = skeletons.convert(halpe, "halpe26", "openpose18")
     assert (found[1] == 7).all()
+
+
+@pytest.mark.parametrize("name", ["zed34", "zed38"])
+def test_zed_has_no_top_of_the_head_and_no_middle_of_the_torso(name):
+    zed = np.random.default_rng(0).normal(size=(len(skeletons.get(name)), 3))
+    found = skeletons.convert(zed, name, "joints17")
+    torso = [
+        DOCUMENTED[name][f"{side}_{part}"]
+        for side in ("left", "right")
+        for part in ("hip", "shoulder")
+    ]
+    assert np.isnan(found[skeletons.JOINTS17.index("head")]).all()
+    np.testing.assert_allclose(found[skeletons.JOINTS17.index("spine")], zed[torso].mean(0))
 
 
 def test_a_missing_source_makes_the_derived_joint_missing():
