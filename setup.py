@@ -58,7 +58,7 @@ setup(
     package_data={"vipe_training": ["configs/*.yaml", "augment/*.npz", "evaluate/report/*.html"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
-        *share("package.xml", "launch/*.launch.py", "config/*", "models/*"),
+        *share("package.xml", "launch/*.launch.py", "config/*", "config/detectors/*", "models/*"),
     ],
     zip_safe=False,
     install_requires=["numpy>=1.26", "scipy>=1.8", "tqdm", "setuptools"],
@@ -68,7 +68,12 @@ setup(
         "jetpack6": ["cuda-bindings==12.*", "onnx>=1.16"],
         "jetpack7": ["cuda-bindings==13.*", "onnx>=1.16"],
         "rtx": ["tensorrt-rtx>=1.7", "cuda-bindings==13.*", "onnx>=1.16"],
-        "detector": ["ai-edge-litert>=1.2", "opencv-python-headless>=4.8"],
+        "detector": [
+            "ai-edge-litert>=1.2",
+            "onnxruntime>=1.17",
+            "opencv-python-headless>=4.8",
+            "PyYAML",
+        ],
         "demo": [
             "onnxruntime>=1.17",
             "ai-edge-litert>=1.2",

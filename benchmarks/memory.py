@@ -7,28 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
-from array import array
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from benchmarks.backends import CPU, poses
+from benchmarks import nodes, robot
+from benchmarks.backends import CPU
 from benchmarks.timing import Row
-from vipe_core import model_file
 from vipe_core.errors import VipeError
 
 AIM_MB = 150.0
-DOMAIN = 101  # the tests have those below; the ports of higher ones are Linux's to hand out
-ROOT = Path(__file__).resolve().parents[1]
-_LIMIT_S = 60.0
 _SYSTEM = Path("/proc/self/smaps_rollup")
 # What a node takes, in the order in which one process takes it; the model file is sys.argv[1].
 STAGES = {
@@ -67,9 +57,7 @@ def tell():
 
 def rows(path: Path) -> Iterator[Row | str]:
     """A node that has handled a message against what it may take, then part by part."""
-    lacking = [name for name in ("rclpy", "vipe_msgs", "vipe_ros") if find_spec(name) is None]
-    if lacking or not _SYSTEM.exists():
-        why = f"no {lacking[0]} here: make demo sets it up" if lacking else f"no {_SYSTEM} here"
+    if why := robot.lacking() or ("" if _SYSTEM.exists() else f"no {_SYSTEM} here"):
         yield f"memory: skipped, {why}"
         return
     node = node_memory(path, profile=False)
@@ -113,11 +101,11 @@ def stage_memory(path: Path, stages: Mapping[str, str]) -> dict[str, float]:
     code = _TELL + "".join(f"{lines}\ntell()\n" for lines in stages.values())
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)],
-        cwd=ROOT,
-        env=os.environ | environment(profile=False),
+        cwd=robot.ROOT,
+        env=os.environ | robot.environment(profile=False),
         capture_output=True,
         text=True,
-        timeout=_LIMIT_S,
+        timeout=robot.LIMIT_S,
     )
     told = re.findall(r"^Rss (\d+)$", done.stdout, re.MULTILINE)
     if done.returncode or len(told) != len(stages):
@@ -136,74 +124,14 @@ def node_memory(path: Path, profile: bool) -> dict[str, float]:
     Raises:
         VipeError: the node ended, or gave no answer.
     """
-    import rclpy
-    from rclpy.executors import SingleThreadedExecutor
-    from vipe_msgs.msg import Bodies2D, Embeddings
-
-    os.environ.update(environment(profile=False))  # read with the first participant
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=DOMAIN)
-    node = rclpy.create_node("bench", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    answers: list[Embeddings] = []
-    node.create_subscription(Embeddings, "embeddings", answers.append, 5)
-    publisher = node.create_publisher(Bodies2D, "bodies_2d", 5)
-    message = _one_person(path)
-    end = time.monotonic() + _LIMIT_S
-    try:
-        with running_node(path, profile) as process:
-            while not answers:  # again and again: nobody may be listening yet
-                if process.poll() is not None or time.monotonic() > end:
-                    raise VipeError("vipe_node does not run here; see its output above")
-                publisher.publish(message)
-                executor.spin_once(timeout_sec=0.5)
-            return memory_of(process.pid)
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        context.try_shutdown()
-
-
-@contextmanager
-def running_node(path: Path, profile: bool) -> Iterator[subprocess.Popen[bytes]]:
-    """A vipe_node that configures and activates itself; interrupted in the end."""
-    parameters = {"model": path.resolve(), "backend": CPU, "autostart": "true"}
-    words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vipe_ros.vipe_node", "--ros-args", *words],
-        env=os.environ | environment(profile),
-        stdin=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def environment(profile: bool) -> dict[str, str]:
-    """What a node of this bench is started with: its own domain, and our Fast DDS profile or
-    none."""
-    if not profile:
-        return {"ROS_DOMAIN_ID": str(DOMAIN)}
-    # Jazzy (rclpy 7) knows the older name only.
-    age = "RTPS" if int(version("rclpy").split(".")[0]) < 8 else "DDS"
-    file = ROOT / "config" / "fastdds.xml"
-    return {f"FAST{age}_DEFAULT_PROFILES_FILE": str(file), "ROS_DOMAIN_ID": str(DOMAIN)}
-
-
-def _one_person(path: Path) -> Any:
-    from vipe_msgs.msg import Bodies2D, Body2D
-
-    metadata = model_file.read_metadata(path)
-    points, visibility = (array("f", v.tobytes()) for v in poses(metadata, 1).values())
-    body = Body2D(track_id="1", score=1.0, points=points, visibility=visibility)
-    return Bodies2D(skeleton=metadata.skeleton_2d, bodies=[body])
+    given = {"model": path.resolve(), "backend": CPU}
+    node = robot.running("vipe_ros.vipe_node", given, profile=profile)
+    with robot.Talker() as talker, node as process:
+        loop = nodes.vipe_loop(talker)
+        message = nodes.people_message(path, 1)
+        # Again and again: nobody may be listening yet.
+        talker.until(lambda: loop.trip(talker, message) > 0, "answer of vipe_node", process)
+        return memory_of(process.pid)
 
 
 def _megabytes(kilobytes: str) -> float:

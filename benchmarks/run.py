@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import arrays, backends, busy, gpu, memory
+from benchmarks import arrays, backends, busy, gpu, memory, nodes
 from benchmarks.timing import HEAD, Row
 from vipe_core import files, model_file, runtime
 from vipe_core.errors import VipeError
@@ -96,6 +96,7 @@ GROUPS: dict[str, Callable[[Path], Iterator[Row | str]]] = {
     "load": backends.load_rows,
     "busy": busy.rows,
     "memory": memory.rows,
+    "nodes": nodes.rows,
     "gpu": gpu.rows,
     "search": lambda path: arrays.search(),
     "poses": lambda path: iter([arrays.pose_distance()]),

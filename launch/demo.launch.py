@@ -2,8 +2,8 @@
 
 ros2 launch vipe demo.launch.py video:=/path/to/clip.mp4 examples_dir:=/path/to/examples
 
-The video starts when its subscribers are there. Its end is told on the topic ``finished``;
-with ``exit_at_end:=true`` it also ends the launch.
+Every argument of vipe.launch.py works here too. The video starts when its subscribers are there.
+Its end is told on the topic ``finished``; with ``exit_at_end:=true`` it also ends the launch.
 """
 
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
@@ -15,8 +15,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 
-PASSED_ON = ("model", "backend", "examples_dir", "namespace", "params_file", "image")
-TOPICS = ("bodies_2d", "embeddings", "bodies_3d", "markers", "actions")
+CHANGED = ("image", "params_file")  # arguments of vipe.launch.py with another default here
 
 
 def argument(name, default, description):
@@ -28,6 +27,12 @@ def value(name, kind):
 
 
 def generate_launch_description():
+    vipe = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(
+            PathJoinSubstitution([ThisLaunchFileDir(), "vipe.launch.py"])
+        ),
+        launch_arguments={name: LaunchConfiguration(name) for name in CHANGED}.items(),
+    )
     video = Node(
         package="vipe",
         executable="video_node",
@@ -38,42 +43,34 @@ def generate_launch_description():
             {
                 "video": value("video", str),
                 "width": value("width", int),
+                "fov": value("fov", float),
                 "exit_at_end": value("exit_at_end", bool),
                 "wait_for_subscribers": value("wait_for_subscribers", int),
                 "wait_for_topics": LaunchConfiguration("wait_for_topics"),
             },
         ],
-        remappings=[("image", LaunchConfiguration("image"))],
+        remappings=[
+            ("image", LaunchConfiguration("image")),
+            ("camera_info", LaunchConfiguration("camera_info")),
+        ],
         output="screen",
         on_exit=Shutdown(reason="the video has ended"),
-    )
-    vipe = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(
-            PathJoinSubstitution([ThisLaunchFileDir(), "vipe.launch.py"])
-        ),
-        launch_arguments={
-            name: LaunchConfiguration(name) for name in (*PASSED_ON, *TOPICS)
-        }.items(),
     )
     params_file = PathJoinSubstitution([FindPackageShare("vipe"), "config", "demo.yaml"])
     return LaunchDescription(
         [
-            DeclareLaunchArgument("video", description="path of the video file"),
-            argument("width", "960", "scale images down to this width in pixels; 0: do not"),
-            argument("exit_at_end", "false", "end the launch when the video has ended"),
-            argument("wait_for_subscribers", "1", "subscribers of the image to wait for"),
+            DeclareLaunchArgument("video", description="Path of the video file."),
+            argument("width", "960", "Scale images down to this width in pixels; 0: do not."),
+            argument("fov", "0.0", "Horizontal field of view in degrees; 0: nobody is placed."),
+            argument("exit_at_end", "false", "End the launch when the video has ended."),
+            argument("wait_for_subscribers", "1", "Subscribers of the image to wait for."),
             argument(
                 "wait_for_topics",
                 "[bodies_2d]",
-                "topics that must have a subscriber before the video starts; `name:2` for two",
+                "Topics that must have a subscriber before the video starts; `name:2` for two.",
             ),
-            argument("image", "image", "topic of the images"),
-            argument("model", "", "path of the model file; empty: the one that ships with VIPE"),
-            argument("backend", "auto", "what runs the model"),
-            argument("examples_dir", "", "folder of examples of actions; empty: no actions"),
-            argument("namespace", "", "namespace of the nodes and their topics"),
-            argument("params_file", params_file, "parameters of the nodes"),
-            *(argument(topic, topic, f"name of the topic {topic}") for topic in TOPICS),
+            argument("image", "image", "Topic of the images."),
+            argument("params_file", params_file, "Parameters of all nodes, one file."),
             vipe,
             video,
         ]

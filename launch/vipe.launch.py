@@ -1,99 +1,183 @@
-"""VIPE on a robot: camera image -> bodies_2d -> embeddings, bodies_3d, markers -> actions.
+"""VIPE on a robot: camera image -> bodies_2d -> embeddings, bodies_3d, tf, markers -> actions.
 
-ros2 launch vipe vipe.launch.py image:=/camera/image_raw examples_dir:=/path/to/examples
+ros2 launch vipe vipe.launch.py camera:=/camera examples_dir:=/path/to/examples
 
 Without examples no actions are recognised. With ``keypoints_source:=topic`` another node
-publishes ``bodies_2d`` and no camera is read.
+publishes ``bodies_2d`` and no image is read. ``--show-args`` lists the arguments. Those that are
+parameters of nodes win over ``params_file`` when they are given, and leave it alone when empty.
 """
 
-from launch.actions import DeclareLaunchArgument
-from launch.conditions import IfCondition
-from launch.substitutions import (
-    EqualsSubstitution,
-    LaunchConfiguration,
-    NotEqualsSubstitution,
-    PathJoinSubstitution,
-)
+import os
+from datetime import datetime
+
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
+from vipe_ros import launch_names
 
-TOPICS = ("bodies_2d", "embeddings", "bodies_3d", "markers", "actions")
+# Arguments that are parameters of the nodes.
+PARAMETERS = {
+    "keypoints_node": {"image_transport": str, "detector": str},
+    "vipe_node": {
+        "model": str,
+        "backend": str,
+        "keypoints_type": str,
+        "placement": str,
+        "height": float,
+        "joints_tf": bool,
+        "humans": bool,
+    },
+    "action_node": {"model": str, "backend": str, "examples_dir": str},
+}
+# Topics of the nodes, and what they are called. A remapping leaves the topics below it alone,
+# so those have remappings of their own.
+CAMERA = {"image": ["image"], "image/compressed": ["image", "/compressed"]}
+REMAPPINGS = {
+    "keypoints_node": {
+        **CAMERA,
+        "bodies_2d": ["bodies_2d"],
+        "bodies_2d/skeleton": ["bodies_2d", "/skeleton"],
+    },
+    "vipe_node": {
+        **CAMERA,  # camera_info is looked for beside it
+        "camera_info": ["camera_info"],
+        "depth": ["depth"],
+        "bodies_2d": ["bodies_2d"],
+        "embeddings": ["embeddings"],
+        "bodies_3d": ["bodies_3d"],
+        "bodies_3d/skeleton": ["bodies_3d", "/skeleton"],
+        "markers": ["markers"],
+        "/tf": ["tf"],
+    },
+    "action_node": {"embeddings": ["embeddings"], "actions": ["actions"]},
+}
+OUTPUTS = {
+    "embeddings": "Mean and variance of every person.",
+    "bodies_3d": "Lifted poses.",
+    "actions": "What people do.",
+    "markers": "For RViz and Foxglove.",
+}
+RECORDED = ("bodies_2d", *OUTPUTS, "tf")
 
 
-def argument(name, default, description, **options):
-    return DeclareLaunchArgument(name, default_value=default, description=description, **options)
+def argument(name, default, description, choices=None):
+    return DeclareLaunchArgument(
+        name, default_value=default, description=description, choices=choices
+    )
 
 
-def text(name):
-    """An argument as a string parameter, also when it looks like a number."""
-    return ParameterValue(LaunchConfiguration(name), value_type=str)
-
-
-def node(executable, parameters, topics, condition=None):
-    """A node of this package; its topics go by the names given to the launch file."""
-    sim_time = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
-    # A remapping of `image` leaves `image/compressed` alone.
-    compressed = [("image/compressed", [LaunchConfiguration("image"), "/compressed"])]
+def node(context, name):
+    """A node of this package with the parameters that were given and its topics' names."""
+    given = {"use_sim_time": bool}
+    given |= {
+        parameter: kind
+        for parameter, kind in PARAMETERS[name].items()
+        if LaunchConfiguration(parameter).perform(context)
+    }
     return Node(
         package="vipe",
-        executable=executable,
-        name=executable,
+        executable=name,
+        name=name,
         namespace=LaunchConfiguration("namespace"),
         parameters=[
             LaunchConfiguration("params_file"),
-            {"use_sim_time": sim_time, **parameters},
+            {
+                parameter: ParameterValue(LaunchConfiguration(parameter), value_type=kind)
+                for parameter, kind in given.items()
+            },
         ],
-        remappings=[(topic, LaunchConfiguration(topic)) for topic in topics] + compressed,
+        remappings=[
+            (topic, [LaunchConfiguration(parts[0]), *parts[1:]])
+            for topic, parts in REMAPPINGS[name].items()
+        ],
         output="screen",
-        condition=condition,
     )
+
+
+def nodes(context):
+    """The nodes that the arguments ask for."""
+    wanted = ["vipe_node"]
+    if LaunchConfiguration("keypoints_source").perform(context) == "detector":
+        wanted.append("keypoints_node")
+    if LaunchConfiguration("examples_dir").perform(context):
+        wanted.append("action_node")
+    return [node(context, name) for name in wanted]
+
+
+def recorder(context):
+    """``ros2 bag record`` of what VIPE reads and says, images apart, when asked for.
+
+    The names go in as a regular expression: Humble knows no ``--topics``, Kilted no names
+    without it, and a person's REP-155 topics are not known before.
+    """
+    folder = LaunchConfiguration("capture").perform(context)
+    if not folder:
+        return []
+    given = {
+        name: LaunchConfiguration(name).perform(context)
+        for name in (*RECORDED, "namespace", "image", "camera_info", "use_sim_time")
+    }
+    namespace = given["namespace"]
+    names = {launch_names.absolute(given[name], namespace) for name in RECORDED}
+    for topic, parts in (("bodies_2d", "/skeleton"), ("bodies_3d", "/skeleton")):
+        names.add(launch_names.absolute(given[topic], namespace) + parts)
+    names.add(launch_names.absolute("bodies_2d/tracked", namespace))
+    names.add(launch_names.camera_info(given["camera_info"], given["image"], namespace))
+    names |= {"/diagnostics", "/tf_static", "/humans/bodies/.+"}
+    started = datetime.now().strftime("vipe_%Y-%m-%d_%H-%M-%S_%f")
+    bag = os.path.join(os.path.expanduser(folder), started)
+    command = ["ros2", "bag", "record", "-s", "mcap", "-o", bag]
+    command += ["-e", f"^({'|'.join(sorted(names))})$"]
+    if given["use_sim_time"].lower() == "true":
+        command.append("--use-sim-time")
+    return [ExecuteProcess(cmd=command, output="screen")]
 
 
 def generate_launch_description():
-    camera = node(
-        "keypoints_node",
-        {"image_transport": text("image_transport")},
-        ("image", "bodies_2d"),
-        IfCondition(EqualsSubstitution(LaunchConfiguration("keypoints_source"), "blazepose")),
-    )
-    estimation = node(
-        "vipe_node",
-        {"model": text("model"), "backend": text("backend")},
-        ("bodies_2d", "embeddings", "bodies_3d", "markers"),
-    )
-    recognition = node(
-        "action_node",
-        {
-            "model": text("model"),
-            "backend": text("backend"),
-            "examples_dir": text("examples_dir"),
-        },
-        ("embeddings", "actions"),
-        IfCondition(NotEqualsSubstitution(LaunchConfiguration("examples_dir"), "")),
-    )
     params_file = PathJoinSubstitution([FindPackageShare("vipe"), "config", "vipe.yaml"])
+    image = [LaunchConfiguration("camera"), "/image_raw"]
+    bools = ["", "true", "false"]
     return LaunchDescription(
         [
-            argument("image", "image", "topic of the camera's images"),
-            argument("image_transport", "raw", "how they come", choices=["raw", "compressed"]),
+            argument("camera", "camera", "Namespace of the camera."),
+            argument("image", image, "Topic of its images; camera_info is looked for beside it."),
             argument(
-                "keypoints_source",
-                "blazepose",
-                "who makes bodies_2d: our detector, or another node on that topic",
-                choices=["blazepose", "topic"],
+                "image_transport", "", "raw, or compressed: reads `image/compressed`.",
+                ["", "raw", "compressed"],
             ),
-            argument("model", "", "path of the model file; empty: the one that ships with VIPE"),
-            argument("backend", "auto", "what runs the model"),
-            argument("examples_dir", "", "folder of examples of actions; empty: no actions"),
-            argument("namespace", "", "namespace of the nodes and their topics"),
-            argument("params_file", params_file, "parameters of the nodes"),
-            argument("use_sim_time", "false", "take the time from /clock"),
-            *(argument(topic, topic, f"name of the topic {topic}") for topic in TOPICS),
-            camera,
-            estimation,
-            recognition,
+            argument("camera_info", "camera_info", "Topic of the lens, where it is not there."),
+            argument("depth", "depth", "Topic of depth images registered to the image."),
+            argument(
+                "keypoints_source", "detector",
+                "Who makes `bodies_2d`: our detector, or another node on that topic.",
+                ["detector", "topic"],
+            ),
+            argument("detector", "", "YAML file of a pose model of your own; empty: BlazePose."),
+            argument("bodies_2d", "bodies_2d", "Topic of the keypoints, of any 2D pose node."),
+            argument("keypoints_type", "", "Their type; empty: what is published there."),
+            argument("model", "", "Path of the model file; empty: the one that ships with VIPE."),
+            argument("backend", "", "What runs the model: auto or the name of a backend."),
+            argument(
+                "placement", "", "What gives people's distance: stature, depth image, nothing.",
+                ["", "height", "depth", "none"],
+            ),
+            argument("height", "", "Assumed stature of every person in metres."),
+            argument("joints_tf", "", "Also every joint as a frame on /tf.", bools),
+            argument("humans", "", "REP-155 topics below /humans/bodies.", bools),
+            argument("examples_dir", "", "Folder of examples of actions; empty: no actions."),
+            argument(
+                "capture", "", "Folder: record a bag in it, named after the time; empty: do not."
+            ),
+            argument("namespace", "", "Namespace of the nodes and their topics."),
+            argument("params_file", params_file, "Parameters of all nodes, one file."),
+            argument("use_sim_time", "false", "Take the time from /clock."),
+            argument("tf", "/tf", "Topic of the frames; `tf` for one tree per namespace."),
+            *(argument(topic, topic, meaning) for topic, meaning in OUTPUTS.items()),
+            OpaqueFunction(function=nodes),
+            OpaqueFunction(function=recorder),
         ]
-    )
+    )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,12 +26,13 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 from vipe_msgs.msg import Bodies2D, Body2D
+
+from vipe_ros import topics
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -177,11 +179,16 @@ class Peer:
     def state(self, node: str) -> str:
         return self.call(GetState, f"{node}/get_state", GetState.Request()).current_state.label
 
+    def set(self, node: str, name: str, value: object) -> Any:
+        """Ask to set a parameter; the result: successful, and the reason when not."""
+        given = rclpy.Parameter(name, value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[given])
+        (result,) = self.call(SetParameters, f"{node}/set_parameters", request).results
+        return result
+
     def set_text(self, node: str, name: str, value: object) -> None:
         """Set a string parameter."""
-        parameter = Parameter(name=name, value=ParameterValue(type=4, string_value=str(value)))
-        request = SetParameters.Request(parameters=[parameter])
-        (result,) = self.call(SetParameters, f"{node}/set_parameters", request).results
+        result = self.set(node, name, str(value))
         assert result.successful, result
 
     def _keep_status(self, message: DiagnosticArray) -> None:
@@ -244,3 +251,28 @@ def body(points: np.ndarray, track_id: str = "1", visibility: Any = None) -> Bod
 def people(index: int, *bodies: Body2D, skeleton: str = "body13") -> Bodies2D:
     """A message of several people."""
     return Bodies2D(header=header(index), skeleton=skeleton, bodies=list(bodies))
+
+
+def check_topics(peer: Peer, node: str, but: tuple[str, ...] = ()) -> None:
+    """What a running node has open is what the table of topics says, types included.
+
+    ``but`` names those of the table that the node's parameters leave out.
+    """
+    ways = {
+        topics.IN: peer.node.get_subscriber_names_and_types_by_node,
+        topics.OUT: peer.node.get_publisher_names_and_types_by_node,
+    }
+    for way, look in ways.items():
+        table = {
+            f"/{topic.name.lstrip('/')}": topic.kind
+            for topic in topics.TOPICS
+            if topic.way == way and topic.node in (node, "all nodes") and "<id>" not in topic.name
+        }
+        found = {
+            name: kind
+            for name, (kind,) in look(node, "/")
+            if name not in ("/rosout", "/parameter_events", "/clock")
+            and not name.endswith("/transition_event")
+            and not re.match("/humans/bodies/[^/]+/", name)
+        }
+        assert found == {name: kind for name, kind in table.items() if name not in but}, way

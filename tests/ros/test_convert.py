@@ -8,12 +8,15 @@ from array import array
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from scipy.spatial.transform import Rotation
 from vipe_msgs.msg import Embedding, Embeddings
 
 from tests.ros.harness import body, header, people, standing
-from vipe_core import bodies
+from vipe_core import bodies, skeletons
 from vipe_core.actions import Action
 from vipe_core.bodies import Estimates
+from vipe_core.pipeline import Scene
+from vipe_core.placement import Placements
 from vipe_core.runtime import Model, load
 from vipe_ros import convert
 from vipe_ros.errors import InputError
@@ -71,16 +74,6 @@ def test_malformed_bodies_2d(message, kind: str) -> None:
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_select_keeps_rows_together() -> None:
-    given = bodies.Bodies2D.from_arrays(
-        np.stack([standing(i) for i in range(3)]), track_ids="abc", scores=np.arange(3)
-    )
-    kept = convert.select(given, np.array([True, False, True]))
-    assert kept.track_ids == ("a", "c")
-    assert kept.scores.tolist() == [0, 2]
-    np.testing.assert_array_equal(kept.points, given.points[[0, 2]])
-
-
 def test_embeddings_round_trip(model: Model) -> None:
     given = bodies.Bodies2D.from_arrays(np.stack([standing(), standing()]), track_ids="ab")
     estimates = model(given.points)
@@ -120,19 +113,65 @@ def test_malformed_embeddings(changes: dict[str, list[float]], kind: str) -> Non
     assert caught.value.kind == kind
 
 
-def test_bodies_3d_message(model: Model) -> None:
+def scene(model: Model, placed: bool) -> Scene:
+    """Two people, the second of them placed."""
+    given = bodies.Bodies2D.from_arrays(np.stack([standing()] * 2), track_ids="ab")
+    where = Placements(
+        placed=np.array([False, placed]),
+        rotation=np.stack([np.full((3, 3), np.nan), [[0, 1, 0], [0, 0, -1], [-1, 0, 0]]]),
+        translation=np.array([[np.nan] * 3, [0.5, -0.25, 3]]),
+        covariance=np.arange(72, dtype=float).reshape(2, 6, 6),
+        height=np.array([1.7, 1.5]),
+        height_std=np.array([0.08, 0.02]),
+        source=("", "depth" if placed else ""),
+    )
     joints = np.arange(2 * 51, dtype=float).reshape(2, 17, 3)
     std = np.arange(34, dtype=float).reshape(2, 17)
-    message = convert.bodies_3d_message(header(3), ["a", "b"], joints, std, 1.5, model)
+    swapped = np.array([True, False])
+    return Scene(given, given, model(given.points), swapped, joints, std, where, ())
+
+
+def test_bodies_3d_message(model: Model) -> None:
+    given = scene(model, placed=True)
+    message = convert.bodies_3d_message(header(3), given, model)
     assert (message.skeleton, message.model, message.header) == (
         "joints17",
         "test-model",
         header(3),
     )
-    second = message.bodies[1]
-    assert (second.track_id, second.height) == ("b", 1.5)
-    np.testing.assert_array_equal(np.reshape(second.joints, (17, 3)), joints[1])
-    np.testing.assert_array_equal(second.std, std[1])
+    first, second = message.bodies
+    assert (second.track_id, second.height, second.placement) == ("b", 1.5, "depth")
+    assert (first.swapped, second.swapped) == (True, False)
+    np.testing.assert_array_equal(np.reshape(second.joints, (17, 3)), given.joints[1])
+    np.testing.assert_array_equal(second.std, given.std[1])
+    place, turn = second.pose.pose.position, second.pose.pose.orientation
+    assert (place.x, place.y, place.z) == (0.5, -0.25, 3)
+    rotation = Rotation.from_quat([turn.x, turn.y, turn.z, turn.w]).as_matrix()
+    np.testing.assert_allclose(rotation, given.placements.rotation[1], atol=1e-12)
+    np.testing.assert_array_equal(second.pose.covariance, np.arange(36, 72))
+
+
+def test_who_is_not_placed_has_no_numbers_for_a_place(model: Model) -> None:
+    message = convert.bodies_3d_message(header(3), scene(model, placed=False), model)
+    for person in message.bodies:
+        assert person.placement == ""
+        assert np.isnan(person.pose.covariance).all()
+        place, turn = person.pose.pose.position, person.pose.pose.orientation
+        assert np.isnan([place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w]).all()
+
+
+def test_skeleton_message() -> None:
+    message = convert.skeleton_message("coco17")
+    kind = skeletons.get("coco17")
+    assert (message.name, tuple(message.joints)) == ("coco17", kind.joints)
+    pairs = np.reshape(message.bones, (-1, 2)).tolist()
+    assert [tuple(pair) for pair in pairs] == list(kind.bones)
+
+
+def test_swapped_people_say_so() -> None:
+    given = bodies.Bodies2D.from_arrays(np.stack([standing(), standing()]))
+    message = convert.bodies_2d_message(header(1), given, "test", np.array([False, True]))
+    assert [person.swapped for person in message.bodies] == [False, True]
 
 
 def test_actions_message(model: Model) -> None:

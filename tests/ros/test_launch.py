@@ -1,65 +1,37 @@
-"""Our launch files, run as on a robot; and the runner that stands in for ``launch``."""
+"""Our launch files, run as on a robot."""
 
 from __future__ import annotations
 
-import subprocess
+import os
+import re
 import sys
-from itertools import pairwise
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from sensor_msgs.msg import CameraInfo
+from tf2_msgs.msg import TFMessage
 from vipe_msgs.msg import Bodies2D, Bodies3D
 
+from tests.ros import ros2_command
 from tests.ros.harness import ROOT, Peer, body, people, standing
-from tools import launch_runner
-from tools.launch_runner import LaunchError
-
-RUNNER = [sys.executable, "-m", "tools.launch_runner"]
-VIPE, DEMO = (ROOT / "launch" / f"{name}.launch.py" for name in ("vipe", "demo"))
-HEAD = """
-from launch import LaunchDescription
-from launch.actions import *
-from launch.conditions import *
-from launch.event_handlers import *
-from launch.launch_description_sources import *
-from launch.substitutions import *
-from launch_ros.actions import *
-from launch_ros.parameter_descriptions import *
-from launch_ros.substitutions import *
-"""
-stand_ins = pytest.mark.skipif(launch_runner.real_launch(), reason="the real launch is here")
-
-
-def arguments(command: list[str]) -> dict[str, str]:
-    """Remappings of a command by what is remapped."""
-    return dict(word.split(":=", 1) for flag, word in pairwise(command) if flag == "-r")
-
-
-def given_parameters(command: list[str]) -> list[dict]:
-    """What the parameter files of a command hold, in order."""
-    files = [word for flag, word in pairwise(command) if flag == "--params-file"]
-    return [yaml.safe_load(Path(file).read_text()) for file in files]
-
-
-class Visit:
-    """Visits launch files as the runner does, without starting anything."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def file(self, path: Path, **given: str) -> dict[str, list[str]]:
-        """Commands by executable."""
-        context = launch_runner.load(path, given, self.folder)
-        return {Path(node.command[0]).name: node.command for node in context.nodes}
-
-    def text(self, entities: str, **given: str) -> dict[str, list[str]]:
-        """Commands of a launch file with these entities, Python source."""
-        path = self.folder / "test.launch.py"
-        function = "def generate_launch_description():\n    return LaunchDescription"
-        path.write_text(f"{HEAD}\n{function}([{entities}])\n")
-        return self.file(path, **given)
+from tests.ros.launching import (
+    DEMO,
+    FILES,
+    REPLAY,
+    RUNNER,
+    VIPE,
+    Visit,
+    arguments,
+    given_parameters,
+    stand_ins,
+)
+from tools.launch_runner import LaunchError, files
+from vipe_ros.parameters import NODES
+from vipe_ros.video_node import camera_info
 
 
 @pytest.fixture
@@ -67,24 +39,112 @@ def visit(tmp_path: Path) -> Visit:
     return Visit(tmp_path)
 
 
+@pytest.fixture
+def ros2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command ``ros2`` in PATH."""
+    folder = ros2_command.install(tmp_path / "bin")
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+def changed(commands: dict[str, list[str]]) -> dict[str, dict[str, str]]:
+    """Remappings of every node that rename something."""
+    return {
+        node: {old: new for old, new in arguments(command).items() if old.lstrip("/") != new}
+        for node, command in commands.items()
+    }
+
+
+def own_parameters(command: list[str]) -> dict[str, Any]:
+    """What the launch file itself gives a node."""
+    _, extra = given_parameters(command)
+    return extra["/**"]["ros__parameters"]
+
+
 @stand_ins
 def test_vipe_launch_wires_the_nodes(visit: Visit) -> None:
-    commands = visit.file(
-        VIPE, image="/cam/image_raw", namespace="robot", model="007", examples_dir="/examples"
-    )
+    commands = visit.file(VIPE, camera="/cam", namespace="robot", examples_dir="/examples")
     assert set(commands) == {"keypoints_node", "vipe_node", "action_node"}
-    assert arguments(commands["keypoints_node"]) == {
-        "__node": "keypoints_node",
-        "__ns": "/robot",
-        "image": "/cam/image_raw",
-        "image/compressed": "/cam/image_raw/compressed",
-        "bodies_2d": "bodies_2d",
-    }
-    file, extra = given_parameters(commands["vipe_node"])
+    camera = {"image": "/cam/image_raw", "image/compressed": "/cam/image_raw/compressed"}
+    for name, renamed in changed(commands).items():
+        expected = {"__node": name, "__ns": "/robot", **({} if name == "action_node" else camera)}
+        assert {k: v for k, v in renamed.items() if v != "/tf"} == expected
+    file, _ = given_parameters(commands["vipe_node"])
     assert file == yaml.safe_load((ROOT / "config" / "vipe.yaml").read_text())
-    # A path that looks like a number stays text.
-    expected = {"use_sim_time": False, "model": "007", "backend": "auto"}
-    assert extra == {"/**": {"ros__parameters": expected}}
+
+
+@stand_ins
+def test_parameters_that_are_not_given_are_left_to_the_file(visit: Visit) -> None:
+    commands = visit.file(VIPE)
+    for node in ("keypoints_node", "vipe_node"):
+        assert own_parameters(commands[node]) == {"use_sim_time": False}
+
+
+@stand_ins
+@pytest.mark.parametrize(
+    ("argument", "given", "node", "value"),
+    [
+        ("image_transport", "compressed", "keypoints_node", "compressed"),
+        ("detector", "/yolo.yaml", "keypoints_node", "/yolo.yaml"),
+        ("model", "007", "vipe_node", "007"),  # a path that looks like a number stays text
+        ("backend", "cpu", "vipe_node", "cpu"),
+        ("keypoints_type", "yolo_msgs/msg/DetectionArray", "vipe_node", None),
+        ("placement", "none", "vipe_node", "none"),
+        ("placement", "depth", "vipe_node", "depth"),
+        ("height", "2", "vipe_node", 2.0),
+        ("joints_tf", "true", "vipe_node", True),
+        ("humans", "true", "vipe_node", True),
+        ("model", "/m.onnx", "action_node", "/m.onnx"),
+        ("backend", "cpu", "action_node", "cpu"),
+        ("examples_dir", "/examples", "action_node", "/examples"),
+        ("use_sim_time", "true", "keypoints_node", True),
+        ("use_sim_time", "true", "vipe_node", True),
+        ("use_sim_time", "true", "action_node", True),
+    ],
+)
+def test_argument_is_a_parameter(
+    visit: Visit, argument: str, given: str, node: str, value: Any
+) -> None:
+    command = visit.file(VIPE, **{"examples_dir": "/x", argument: given})[node]
+    found = own_parameters(command)[argument]
+    assert (found, type(found)) == (value or given, type(value or given))
+
+
+@stand_ins
+@pytest.mark.parametrize(
+    ("argument", "renamed"),
+    [
+        (
+            "image",
+            {
+                node: {"image": "/new", "image/compressed": "/new/compressed"}
+                for node in ("keypoints_node", "vipe_node")
+            },
+        ),
+        ("camera_info", {"vipe_node": {"camera_info": "/new"}}),
+        ("depth", {"vipe_node": {"depth": "/new"}}),
+        (
+            "bodies_2d",
+            {
+                "keypoints_node": {"bodies_2d": "/new", "bodies_2d/skeleton": "/new/skeleton"},
+                "vipe_node": {"bodies_2d": "/new"},
+            },
+        ),
+        ("embeddings", {n: {"embeddings": "/new"} for n in ("vipe_node", "action_node")}),
+        ("bodies_3d", {"vipe_node": {"bodies_3d": "/new", "bodies_3d/skeleton": "/new/skeleton"}}),
+        ("markers", {"vipe_node": {"markers": "/new"}}),
+        ("tf", {"vipe_node": {"/tf": "/new"}}),
+        ("actions", {"action_node": {"actions": "/new"}}),
+    ],
+)
+def test_argument_is_a_name_of_topics(
+    visit: Visit, argument: str, renamed: dict[str, dict[str, str]]
+) -> None:
+    commands = visit.file(VIPE, **{"examples_dir": "/x", argument: "/new"})
+    found = {
+        node: {old: new for old, new in names.items() if new.startswith("/new")}
+        for node, names in changed(commands).items()
+    }
+    assert {node: names for node, names in found.items() if names} == renamed
 
 
 @stand_ins
@@ -93,19 +153,115 @@ def test_vipe_launch_without_camera_and_examples(visit: Visit) -> None:
 
 
 @stand_ins
+def test_capture_records_what_vipe_reads_and_says(visit: Visit, ros2: None) -> None:
+    words = {"capture": "~/bags", "namespace": "robot", "bodies_3d": "/poses", "image": "/cam/raw"}
+    (*command, folder, flag, pattern) = visit.file(VIPE, **words)["ros2"]
+    assert command[1:] == ["bag", "record", "-s", "mcap", "-o"]
+    assert Path(folder).parent == Path.home() / "bags"
+    assert flag == "-e"
+    recorded = {
+        *("/cam/camera_info", "/robot/bodies_2d", "/robot/bodies_2d/skeleton"),
+        *("/robot/bodies_2d/tracked", "/robot/embeddings", "/poses", "/poses/skeleton", "/tf"),
+        *("/robot/markers", "/robot/actions", "/humans/bodies/ab/skeleton2d", "/diagnostics"),
+    }
+    for topic in recorded:
+        assert re.search(pattern, topic), topic
+    for topic in ("/cam/raw", "/bodies_2d", "/bodies_3d", "/robot/robot/bodies_2d", "/tf2"):
+        assert not re.search(pattern, topic), topic
+    second = visit.file(VIPE, **words)["ros2"]
+    assert second[-3] != folder
+    assert visit.file(VIPE, **words, use_sim_time="true")["ros2"][-1] == "--use-sim-time"
+
+
+@stand_ins
+def test_replay_plays_what_the_nodes_read(visit: Visit, ros2: None) -> None:
+    words = {"bag": "/bag", "namespace": "robot", "camera": "/cam", "examples_dir": "/x"}
+    words |= {"rate": "0.5", "delay": "2", "loop": "true", "extra_topics": "/a b"}
+    commands = visit.file(REPLAY, **words)
+    for node in ("keypoints_node", "vipe_node", "action_node"):
+        assert own_parameters(commands[node])["use_sim_time"] is True
+    waiting = commands[Path(sys.executable).name]
+    assert waiting[1:3] == ["-m", "vipe_ros.wait_until_active"]
+    assert sorted(waiting[3:]) == [
+        "/robot/action_node",
+        "/robot/keypoints_node",
+        "/robot/vipe_node",
+    ]
+    playing = commands["ros2"]
+    topics = playing.index("--topics")
+    assert playing[1:topics] == [
+        *("bag", "play", "/bag", "--clock", "100", "--rate", "0.5", "--delay", "2"),
+        *("--disable-keyboard-controls", "--loop"),
+    ]
+    expected = {
+        *("/cam/image_raw", "/cam/image_raw/compressed", "/cam/camera_info", "/robot/depth"),
+        *("/tf_static", "/a", "/robot/b"),
+    }
+    assert set(playing[topics + 1 :]) == expected
+    played = visit.file(REPLAY, **words, keypoints_source="topic")["ros2"][topics + 1 :]
+    assert set(played) == expected | {"/robot/bodies_2d"}
+    assert "--loop" not in visit.file(REPLAY, bag="/bag")["ros2"]
+
+
+@stand_ins
 def test_demo_launch_adds_a_video(visit: Visit) -> None:
-    commands = visit.file(DEMO, video="/a b.mp4", actions="doings", examples_dir="/x")
+    words = {"video": "/a b.mp4", "fov": "60", "camera_info": "/lens"}
+    commands = visit.file(DEMO, **words, actions="doings", examples_dir="/x", height="1.8")
     assert set(commands) == {"keypoints_node", "vipe_node", "action_node", "video_node"}
-    file, extra = given_parameters(commands["video_node"])
+    file, _ = given_parameters(commands["video_node"])
     assert file == yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
-    assert extra["/**"]["ros__parameters"] == {
+    assert own_parameters(commands["video_node"]) == {
         "video": "/a b.mp4",
         "width": 960,
+        "fov": 60.0,
         "exit_at_end": False,
         "wait_for_subscribers": 1,
         "wait_for_topics": ["bodies_2d"],
     }
+    # What its arguments do not say goes to vipe.launch.py as it is.
     assert arguments(commands["action_node"])["actions"] == "doings"
+    assert own_parameters(commands["vipe_node"])["height"] == 1.8
+    for node in ("video_node", "vipe_node"):
+        assert arguments(commands[node])["camera_info"] == "/lens"
+        assert arguments(commands[node])["image"] == "image"
+
+
+@stand_ins
+def test_recorder_or_player_without_ros2(
+    visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LaunchError, match="executable 'ros2' is not in PATH"):
+        visit.file(VIPE, capture="/tmp")
+
+
+@stand_ins
+def test_every_parameter_in_the_files_exists() -> None:
+    for name in ("vipe", "demo"):
+        content = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+        for key, entry in content.items():
+            kind = NODES[key.removeprefix("/**/")]
+            known = {field.name: field.default for field in fields(kind)}
+            for parameter, value in entry["ros__parameters"].items():
+                assert type(value) is type(known[parameter]), f"{parameter} of {key}"
+                # The robot's file shows the defaults.
+                assert name == "demo" or value == known[parameter]
+
+
+def test_override_in_a_comment_of_the_file_is_one() -> None:
+    lines = (ROOT / "config" / "vipe.yaml").read_text().splitlines()
+    first = lines.index("    # qos_overrides:")
+    block = "\n".join(line.replace("# ", "", 1) for line in lines[first : first + 5])
+    expected = {"reliability": "reliable", "depth": 5}
+    image = "/camera/image_raw"
+    assert yaml.safe_load(block) == {"qos_overrides": {image: {"subscription": expected}}}
+
+
+def test_every_argument_is_described() -> None:
+    for path in FILES:
+        rows = files.arguments_table(path).splitlines()[2:]
+        assert len(rows) > 20
+        assert all(row.count("|") == 4 and row.endswith(". |") for row in rows), rows
 
 
 @stand_ins
@@ -114,122 +270,19 @@ def test_demo_launch_adds_a_video(visit: Visit) -> None:
     [
         (DEMO, {}, "required launch argument 'video' was not provided"),
         (VIPE, {"modle": "x"}, "no launch argument modle"),
-        (VIPE, {"image_transport": "pigeon"}, "choices: raw, compressed"),
+        (VIPE, {"image_transport": "pigeon"}, r"choices: \(empty\), raw, compressed"),
         (VIPE, {"params_file": "/no/such.yaml"}, "/no/such.yaml: No such file"),
         (VIPE, {"use_sim_time": "perhaps"}, "'perhaps' is no bool"),
+        (VIPE, {"keypoints_source": "blazepose"}, "choices: detector, topic"),
+        (VIPE, {"placement": "near"}, r"choices: \(empty\), height, depth, none"),
+        (VIPE, {"height": "tall"}, "'tall' is no float"),
+        (REPLAY, {}, "required launch argument 'bag' was not provided"),
         (ROOT / "launch" / "none.launch.py", {}, "does not exist"),
     ],
 )
 def test_wrong_arguments(visit: Visit, file: Path, given: dict[str, str], words: str) -> None:
     with pytest.raises(LaunchError, match=words):
         visit.file(file, **given)
-
-
-@stand_ins
-@pytest.mark.parametrize(
-    "entities",
-    [
-        "Node(package='vipe', executable='vipe_node', nmae='x')",
-        "Node('vipe')",
-        "DeclareLaunchArgument('a', default='1')",
-        "IncludeLaunchDescription(PythonLaunchDescriptionSource('x'), arguments={})",
-        "Shutdown('now')",
-        "LaunchConfiguration('a', 'b')",
-        "FindPackageShare('vipe', 'x')",
-        "ParameterValue('1', type=int)",
-    ],
-)
-def test_misspelt_keyword_is_a_type_error(visit: Visit, entities: str) -> None:
-    with pytest.raises(TypeError):
-        visit.text(entities)
-
-
-@stand_ins
-@pytest.mark.parametrize(
-    ("entities", "words"),
-    [
-        ("Node(package='vipe', executable='no_node')", "executable 'no_node' of package 'vipe'"),
-        ("Node(package='vipe', executable=LaunchConfiguration('e'))", "'e' does not exist"),
-        (
-            "Node(package='vipe', executable='vipe_node', "
-            "parameters=[{'a': TextSubstitution(text='')}])",
-            "'' is no parameter value",
-        ),
-        ("Shutdown(condition=IfCondition('maybe'))", "a condition says 'maybe'"),
-        ("IncludeLaunchDescription(PythonLaunchDescriptionSource('/none.py'))", "does not exist"),
-        (
-            f"IncludeLaunchDescription(PythonLaunchDescriptionSource('{VIPE}'), "
-            "launch_arguments={'imgae': 'x'}.items())",
-            "no launch argument imgae",
-        ),
-        ("DeclareLaunchArgument('p', default_value=[FindPackageShare('nobodys')])", "'nobodys'"),
-    ],
-)
-def test_wrong_launch_file(visit: Visit, entities: str, words: str) -> None:
-    with pytest.raises(LaunchError, match=words):
-        visit.text(entities)
-
-
-@stand_ins
-@pytest.mark.parametrize("content", ["a: [", "- 1", "node: {}", "node: {ros__parameters: 3}"])
-def test_malformed_parameter_file(visit: Visit, tmp_path: Path, content: str) -> None:
-    file = tmp_path / "bad.yaml"
-    file.write_text(content)
-    with pytest.raises(LaunchError, match=r"parameter file .*bad\.yaml"):
-        visit.text(f"Node(package='vipe', executable='vipe_node', parameters=['{file}'])")
-
-
-@stand_ins
-def test_parameters_are_typed_as_by_launch_ros(visit: Visit) -> None:
-    commands = visit.text(
-        "DeclareLaunchArgument('n', default_value='2'),"
-        "Node(package='vipe', executable='vipe_node', parameters=[{"
-        "'yaml': LaunchConfiguration('n'), 'list': TextSubstitution(text='[a, b]'),"
-        "'text': ParameterValue(LaunchConfiguration('n'), value_type=str),"
-        "'float': ParameterValue(LaunchConfiguration('n'), value_type=float),"
-        "'plain': 1.5}])"
-    )
-    (found,) = given_parameters(commands["vipe_node"])
-    expected = {"yaml": 2, "list": ["a", "b"], "text": "2", "float": 2.0, "plain": 1.5}
-    assert found["/**"]["ros__parameters"] == expected
-
-
-@stand_ins
-def test_conditions(visit: Visit) -> None:
-    commands = visit.text(
-        "DeclareLaunchArgument('yes', default_value='true'),"
-        "Node(package='vipe', executable='vipe_node',"
-        "     condition=IfCondition(LaunchConfiguration('yes'))),"
-        "Node(package='vipe', executable='action_node',"
-        "     condition=UnlessCondition(LaunchConfiguration('yes'))),"
-        "Node(package='vipe', executable='video_node', condition=IfCondition("
-        "     NotEqualsSubstitution(LaunchConfiguration('yes'), 'true')))"
-    )
-    assert set(commands) == {"vipe_node"}
-
-
-def test_folder_of_launch_files_is_not_taken_for_the_package() -> None:
-    code = "from tools import launch_runner; print(launch_runner.real_launch())"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == str(launch_runner.real_launch())
-
-
-@stand_ins
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ([str(DEMO)], "launch: required launch argument 'video'"),
-        ([str(VIPE), "image=/cam"], "launch: 'image=/cam' is no launch argument"),
-        (["none.launch.py"], "launch: launch file none.launch.py does not exist"),
-    ],
-)
-def test_status_2_and_one_line(words: list[str], said: str) -> None:
-    done = subprocess.run([*RUNNER, *words], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(said)
 
 
 @pytest.fixture
@@ -277,6 +330,42 @@ def test_vipe_runs_until_interrupted(fresh_peer: Peer, model_path: Path) -> None
     assert launch.stop() == 0
     assert launch.said("shutting down: interrupted") == 1
     assert launch.said("vipe_node ended with status 0") == 1
+
+
+def test_two_launches_in_two_namespaces(fresh_peer: Peer, tmp_path: Path, model_path: Path) -> None:
+    """Neither hears the other; nor do their frames, where each has a topic of its own."""
+    inputs = {"input_reliability": "reliable", "input_depth": 50}
+    overrides = {"qos_overrides": {"/b/markers": {"publisher": {"reliability": "best_effort"}}}}
+    params = tmp_path / "params.yaml"
+    params.write_text(yaml.safe_dump({"/**": {"ros__parameters": {**inputs, **overrides}}}))
+    words = [f"model:={model_path}", "keypoints_source:=topic", f"params_file:={params}"]
+    words += ["keypoints_type:=vipe_msgs/msg/Bodies2D", "tf:=tf"]
+    said, publish, frames = {}, {}, {}
+    for name in ("a", "b"):
+        fresh_peer.spawn([*RUNNER, str(VIPE), *words, f"namespace:={name}"])
+        said[name] = fresh_peer.listen(Bodies3D, f"{name}/bodies_3d")
+        frames[name] = fresh_peer.listen(TFMessage, f"{name}/tf")
+        publish[name] = fresh_peer.talk(Bodies2D, f"{name}/bodies_2d")
+        lens = fresh_peer.talk(CameraInfo, f"{name}/camera/camera_info")
+        lens(camera_info(200, 300, 40.0))
+        fresh_peer.status(f"/{name}/vipe_node", lambda s: "200 x 300" in s.values.get("camera", ""))
+    shared = fresh_peer.listen(TFMessage, "/tf")
+    for index in range(5):
+        for name, several in said.items():
+            message = people(index, body(standing(), track_id=name))
+            message.header.frame_id = f"camera_{name}"
+            publish[name](message)
+            fresh_peer.until(lambda s=several, i=index: len(s) > i, f"pose {index} of {name}")
+    for name, several in said.items():
+        assert [message.header.frame_id for message in several] == [f"camera_{name}"] * 5
+        assert {found.track_id for message in several for found in message.bodies} == {name}
+        fresh_peer.until(lambda f=frames[name]: len(f) == 5, f"frames of {name}")
+        children = {t.child_frame_id for message in frames[name] for t in message.transforms}
+        assert children == {f"body_{name}"}
+    assert not shared
+    for name, reliability in (("a", "RELIABLE"), ("b", "BEST_EFFORT")):
+        (info,) = fresh_peer.node.get_publishers_info_by_topic(f"/{name}/markers")
+        assert info.qos_profile.reliability.name == reliability
 
 
 def test_failure_of_a_required_node_is_the_failure_of_the_launch(

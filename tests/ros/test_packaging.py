@@ -68,9 +68,14 @@ def test_ros2_run_finds_the_executables(prefix):
 def test_share_holds_what_launch_files_refer_to(prefix):
     share = prefix / "share" / "vipe"
     assert (prefix / "share/ament_index/resource_index/packages/vipe").is_file()
-    for folder, pattern in (("launch", "*.launch.py"), ("config", "*"), ("models", "*")):
-        here = {path.name for path in (ROOT / folder).glob(pattern) if path.is_file()}
-        assert {path.name for path in (share / folder).glob("*")} == here
+    for folder in ("launch", "config", "config/detectors", "models"):
+        pattern = "*.launch.py" if folder == "launch" else "*"
+        here, there = (
+            {path.name for path in (root / folder).glob(kind) if path.is_file()}
+            for root, kind in ((ROOT, pattern), (share, "*"))
+        )
+        assert here == there
+        assert here
     assert (share / "package.xml").is_file()
 
 

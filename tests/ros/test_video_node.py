@@ -13,6 +13,7 @@ from std_msgs.msg import Empty
 
 from tests.ros.harness import Peer
 from vipe_ros import convert, image
+from vipe_ros.video_node import camera_info
 
 cv2 = pytest.importorskip("cv2")
 NODE = "/video_node"
@@ -51,6 +52,33 @@ def test_plays_every_image_at_its_rate(fresh_peer: Peer, clip: Path) -> None:
     np.testing.assert_allclose(shades, 10 + 15 * np.arange(COUNT), atol=4)
     assert {m.header.frame_id for m in images} == {"camera_optical_frame"}
     assert (infos[0].width, infos[0].height) == (64, 48)
+
+
+def test_lens_of_known_width_beside_the_image(fresh_peer: Peer, clip: Path) -> None:
+    infos = fresh_peer.listen(CameraInfo, "/cam/camera_info")
+    fresh_peer.start(
+        "video_node", "-r", "image:=/cam/image_raw",
+        video=str(clip), rate=200.0, fov=90.0, wait_for_subscribers=0,
+        wait_for_topics=["/cam/camera_info"],
+    )  # fmt: skip
+    fresh_peer.until(lambda: len(infos) == COUNT, "camera_info")
+    info = infos[0]
+    assert info.header.frame_id == "camera_optical_frame"
+    assert (info.distortion_model, list(info.d)) == ("plumb_bob", [0.0] * 5)
+    # Half the width of 64 pixels is 45 degrees: as far away as it is wide.
+    np.testing.assert_allclose(info.k, [32, 0, 32, 0, 32, 24, 0, 0, 1])
+    np.testing.assert_allclose(info.r, np.eye(3).ravel())
+    np.testing.assert_allclose(info.p, [32, 0, 32, 0, 0, 32, 24, 0, 0, 0, 1, 0])
+    # The pixel at the right edge is seen fov / 2 to the right.
+    (x, _, depth) = np.linalg.inv(np.array(info.k).reshape(3, 3)) @ (64, 24, 1)
+    assert np.degrees(np.arctan2(x, depth)) == pytest.approx(45)
+
+
+def test_lens_of_unknown_width_is_not_calibrated() -> None:
+    info = camera_info(64, 48, 0.0)
+    assert (info.width, info.height, info.distortion_model) == (64, 48, "")
+    assert not any(info.k)
+    assert not any(info.p)
 
 
 def test_stays_after_the_end_and_says_so(fresh_peer: Peer, clip: Path) -> None:

@@ -1,6 +1,7 @@
 """Run a ROS 2 launch file, also where the ``launch`` package is absent.
 
     python -m tools.launch_runner launch/demo.launch.py video:=clip.mp4
+    python -m tools.launch_runner launch/vipe.launch.py --show-args [--markdown]
 
 Robots have the real ``launch`` and then it is used. ROS from PyPI comes without it; for that
 case strict stand-ins of the classes that our launch files use follow below. They take the

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tools.launch_runner
 from tools.launch_runner import LaunchError, load, real_launch
+from tools.launch_runner.files import arguments_table, arguments_text
 from tools.launch_runner.supervisor import Supervisor
 
 
@@ -35,12 +36,17 @@ def parse(words: Sequence[str]) -> dict[str, str]:
 
 
 def main(argv: Sequence[str]) -> int:
-    if not argv or argv[0] in ("-h", "--help"):
+    flags = {word for word in argv if word in ("--show-args", "--markdown")}
+    words = [word for word in argv if word not in flags]
+    if not words or words[0] in ("-h", "--help"):
         print(tools.launch_runner.__doc__)
-        return 0 if argv else 2
+        return 0 if words else 2
     with tempfile.TemporaryDirectory(prefix="launch-") as scratch:
         try:
-            path, arguments = Path(argv[0]), parse(argv[1:])
+            path, arguments = Path(words[0]), parse(words[1:])
+            if "--show-args" in flags:
+                print(arguments_table(path) if "--markdown" in flags else arguments_text(path))
+                return 0
             if real_launch():
                 return run_real(path, arguments)
             context = load(path, arguments, Path(scratch))

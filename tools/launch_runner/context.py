@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tools.launch_runner.actions import Node, OnProcessExit
+    from tools.launch_runner.actions import OnProcessExit
+    from tools.launch_runner.processes import Process
 
 
 class LaunchError(Exception):
@@ -28,6 +29,6 @@ class Context:
         self.scratch = scratch
         self.file = Path()
         self.declared: set[str] = set()
-        self.nodes: list[Node] = []
+        self.processes: list[Process] = []
         self.handlers: list[OnProcessExit] = []
         self.shutdown = ""

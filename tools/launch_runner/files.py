@@ -13,15 +13,14 @@ from tools.launch_runner.actions import (
     DeclareLaunchArgument,
     IncludeLaunchDescription,
     LaunchDescription,
-    Node,
     OnProcessExit,
-    ParameterFile,
-    ParameterValue,
+    OpaqueFunction,
     PythonLaunchDescriptionSource,
     RegisterEventHandler,
     Shutdown,
 )
 from tools.launch_runner.context import Context, LaunchError
+from tools.launch_runner.processes import ExecuteProcess, Node, ParameterFile, ParameterValue
 from tools.launch_runner.substitutions import (
     EqualsSubstitution,
     FindPackageShare,
@@ -32,12 +31,15 @@ from tools.launch_runner.substitutions import (
     TextSubstitution,
     ThisLaunchFileDir,
     UnlessCondition,
+    describe,
+    resolve,
 )
 
 STAND_INS: dict[str, tuple[Any, ...]] = {
     "launch": (LaunchDescription,),
     "launch.actions": (
-        *(DeclareLaunchArgument, IncludeLaunchDescription, RegisterEventHandler, Shutdown),
+        *(DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription, OpaqueFunction),
+        *(RegisterEventHandler, Shutdown),
     ),
     "launch.conditions": (IfCondition, UnlessCondition),
     "launch.event_handlers": (OnProcessExit,),
@@ -53,8 +55,8 @@ STAND_INS: dict[str, tuple[Any, ...]] = {
 }
 
 
-def visit_file(path: Path, context: Context) -> None:
-    """Execute ``generate_launch_description`` of a file and visit what it gives."""
+def read_file(path: Path) -> LaunchDescription:
+    """What ``generate_launch_description`` of a file gives."""
     if not path.is_file():
         raise LaunchError(f"launch file {path} does not exist")
     kept = {name: sys.modules.get(name) for name in STAND_INS}
@@ -69,13 +71,18 @@ def visit_file(path: Path, context: Context) -> None:
             raise LaunchError(f"{path} is not a launch file: {error}") from None
         if "generate_launch_description" not in content:
             raise LaunchError(f"{path} has no function generate_launch_description")
-        description = content["generate_launch_description"]()
+        return content["generate_launch_description"]()
     finally:
         for name, module in kept.items():
             if module is None:
                 del sys.modules[name]
             else:
                 sys.modules[name] = module
+
+
+def visit_file(path: Path, context: Context) -> None:
+    """Visit everything in a file."""
+    description = read_file(path)
     context.file = path.resolve()
     for entity in description.entities:
         entity.visit(context)
@@ -92,6 +99,53 @@ def load(path: Path, arguments: dict[str, str], scratch: Path) -> Context:
     if unknown := sorted(arguments.keys() - context.declared):
         raise LaunchError(f"{path} has no launch argument {', '.join(unknown)}")
     return context
+
+
+def arguments(path: Path) -> list[DeclareLaunchArgument]:
+    """The arguments that a file and the files it includes declare; the first of a name counts.
+
+    Raises:
+        LaunchError: a file that cannot be read.
+    """
+    context = Context({}, path.parent, visit_file)
+    context.file = path.resolve()
+    found: dict[str, DeclareLaunchArgument] = {}
+    for entity in read_file(path).entities:
+        inner: list[DeclareLaunchArgument] = []
+        if isinstance(entity, DeclareLaunchArgument):
+            inner = [entity]
+        elif isinstance(entity, IncludeLaunchDescription):
+            inner = arguments(Path(resolve(entity.source.path, context)))
+        for argument in inner:
+            found.setdefault(argument.name, argument)
+    return list(found.values())
+
+
+def arguments_text(path: Path) -> str:
+    """The arguments of a file as ``ros2 launch --show-args`` shows them."""
+    lines = ["Arguments (pass arguments as '<name>:=<value>'):"]
+    for argument in arguments(path):
+        lines += ["", f"    '{argument.name}':", f"        {_meaning(argument)}"]
+        if argument.default is not None:
+            lines.append(f"        (default: {describe(argument.default)!r})")
+    return "\n".join(lines)
+
+
+def arguments_table(path: Path) -> str:
+    """The arguments of a file in Markdown."""
+    rows = ["| argument | default | meaning |", "|---|---|---|"]
+    for argument in arguments(path):
+        default = "required" if argument.default is None else describe(argument.default)
+        shown = f"`{default}`" if default and argument.default is not None else default
+        rows.append(f"| `{argument.name}` | {shown} | {_meaning(argument)} |")
+    return "\n".join(rows)
+
+
+def _meaning(argument: DeclareLaunchArgument) -> str:
+    """Description and choices."""
+    text = argument.description or ""
+    choices = [choice for choice in argument.choices or () if choice]
+    return f"{text} One of {', '.join(choices)}." if choices else text
 
 
 def real_launch() -> bool:

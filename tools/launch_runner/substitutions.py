@@ -15,6 +15,10 @@ class Substitution:
     def perform(self, context: Context) -> str:
         raise NotImplementedError
 
+    def describe(self) -> str:
+        """For a reader, before anything is known."""
+        return type(self).__name__
+
 
 def resolve(value: Any, context: Context) -> str:
     """The text of a string, a substitution, or a sequence of them (concatenated)."""
@@ -29,6 +33,15 @@ def resolve(value: Any, context: Context) -> str:
     raise LaunchError(f"{value!r} is neither text nor a substitution")
 
 
+def describe(value: Any) -> str:
+    """The text of a default value for a reader: ``[name]`` is another argument."""
+    if isinstance(value, Substitution):
+        return value.describe()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "".join(describe(part) for part in value)
+    return str(value)
+
+
 class LaunchConfiguration(Substitution):
     def __init__(self, variable_name: str, *, default: Any = None) -> None:
         self.name, self.default = variable_name, default
@@ -40,12 +53,18 @@ class LaunchConfiguration(Substitution):
             raise LaunchError(f"launch configuration {self.name!r} does not exist")
         return resolve(self.default, context)
 
+    def describe(self) -> str:
+        return f"[{self.name}]"
+
 
 class TextSubstitution(Substitution):
     def __init__(self, *, text: str) -> None:
         self.text = text
 
     def perform(self, context: Context) -> str:
+        return self.text
+
+    def describe(self) -> str:
         return self.text
 
 
@@ -55,6 +74,9 @@ class PathJoinSubstitution(Substitution):
 
     def perform(self, context: Context) -> str:
         return os.path.join(*(resolve(part, context) for part in self.parts))
+
+    def describe(self) -> str:
+        return os.path.join(*(describe(part) for part in self.parts))
 
 
 class ThisLaunchFileDir(Substitution):
@@ -94,6 +116,9 @@ class FindPackageShare(Substitution):
             if (prefix / "share" / name / "package.xml").is_file():
                 return str(prefix / "share" / name)
         raise LaunchError(f"package {name!r} is not installed")
+
+    def describe(self) -> str:
+        return f"share/{describe(self.package)}"
 
 
 def prefixes() -> list[Path]:

@@ -10,17 +10,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tools.launch_runner.actions import Node
-from tools.launch_runner.context import Context
+from tools.launch_runner.context import Context, LaunchError
+from tools.launch_runner.processes import Process
 
 GRACE_S = 5.0  # between SIGINT, SIGTERM and SIGKILL, as in launch
 
 
 class Supervisor:
-    """Starts the nodes, waits for them, stops them in order."""
+    """Starts the processes, waits for them, stops them in order."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.started = 0
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.failed = False
 
@@ -29,14 +30,15 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             # Only a note: SimpleQueue may be filled from a signal handler.
             signal.signal(number, lambda *_: self.events.put(None))
-        running = {self._start(node) for node in self.context.nodes}
+        running = set(self._start_new())
         steps: list[tuple[float, signal.Signals]] = []
         asked = False
         while running:
             event = self._next(steps[0][0] if steps else None)
-            if isinstance(event, Node):
+            if isinstance(event, Process):
                 running.remove(event)
                 self._ended(event)
+                running.update(self._start_new())
             elif event is None:
                 self.context.shutdown = self.context.shutdown or "interrupted"
             if self.context.shutdown and not asked:
@@ -46,8 +48,9 @@ class Supervisor:
                 steps.append((now + 2 * GRACE_S, signal.SIGKILL))
             if steps and time.monotonic() >= steps[0][0]:
                 _, kind = steps.pop(0)
-                for node in running:
-                    node.process.send_signal(kind)
+                for each in running:
+                    assert each.process is not None
+                    each.process.send_signal(kind)
         return 1 if self.failed else 0
 
     def _next(self, deadline: float | None) -> Any:
@@ -58,26 +61,37 @@ class Supervisor:
         except queue.Empty:
             return False
 
-    def _start(self, node: Node) -> Node:
+    def _start_new(self) -> list[Process]:
+        """Start what was asked for since the last time; nothing once the launch is ending."""
+        asked = self.context.processes[self.started :]
+        self.started = len(self.context.processes)
+        return [] if self.context.shutdown else [self._start(process) for process in asked]
+
+    def _start(self, started: Process) -> Process:
         # A session of its own: Ctrl-C reaches the runner, and the runner passes it on once.
-        node.process = subprocess.Popen(node.command, start_new_session=True)
-        print(f"[launch] {_name(node)} started, pid {node.process.pid}", flush=True)
+        running = subprocess.Popen(started.command, start_new_session=True)
+        started.process = running
+        print(f"[launch] {_name(started)} started, pid {running.pid}", flush=True)
 
         def wait() -> None:
-            node.process.wait()
-            self.events.put(node)
+            running.wait()
+            self.events.put(started)
 
         threading.Thread(target=wait, daemon=True).start()
-        return node
+        return started
 
-    def _ended(self, node: Node) -> None:
-        status = node.process.returncode
-        print(f"[launch] {_name(node)} ended with status {status}", flush=True)
+    def _ended(self, ended: Process) -> None:
+        assert ended.process is not None
+        status = ended.process.returncode
+        print(f"[launch] {_name(ended)} ended with status {status}", flush=True)
         self.failed |= status != 0
-        handlers = [h.on_exit for h in self.context.handlers if h.target is node]
-        for action in [*node.on_exit, *(action for actions in handlers for action in actions)]:
-            action.visit(self.context)
+        handlers = [h.on_exit for h in self.context.handlers if h.target is ended]
+        try:
+            for action in [*ended.on_exit, *(one for several in handlers for one in several)]:
+                action.visit(self.context)
+        except LaunchError as error:
+            self.failed, self.context.shutdown = True, str(error)
 
 
-def _name(node: Node) -> str:
-    return Path(node.command[0]).name
+def _name(process: Process) -> str:
+    return Path(process.command[0]).name

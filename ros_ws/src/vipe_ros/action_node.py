@@ -12,8 +12,9 @@ from vipe_core.actions import UNKNOWN, Action, Gallery, Recognizer
 from vipe_core.errors import VipeError
 from vipe_ros import convert, models
 from vipe_ros.errors import InputError
-from vipe_ros.node import BaseNode, run
+from vipe_ros.node import BaseNode
 from vipe_ros.parameters import ActionParameters
+from vipe_ros.process import run
 
 RECOGNIZER = "dtw"
 

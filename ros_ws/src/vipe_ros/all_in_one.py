@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from vipe_ros.action_node import ActionNode
 from vipe_ros.keypoints_node import KeypointsNode
-from vipe_ros.node import run
+from vipe_ros.process import run
 from vipe_ros.vipe_node import VipeNode
 
 

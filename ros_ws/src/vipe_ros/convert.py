@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion
 from vipe_msgs.msg import (
     Action,
     Actions,
@@ -21,18 +22,24 @@ from vipe_msgs.msg import (
     Body3D,
     Embedding,
     Embeddings,
+    Skeleton,
 )
 
 from vipe_core import bodies, skeletons
 from vipe_core.bodies import Estimates
 from vipe_core.errors import VipeError
 from vipe_ros.errors import InputError
+from vipe_ros.transforms import quaternions
 
 if TYPE_CHECKING:
     from std_msgs.msg import Header
 
     from vipe_core import actions
+    from vipe_core.pipeline import Scene
+    from vipe_core.placement import Placements
     from vipe_core.runtime import Model
+
+_UNKNOWN = np.full(36, np.nan)
 
 
 def floats(values: np.ndarray) -> array:
@@ -64,9 +71,15 @@ def time(stamp_s: float | None) -> Time:
     return Time(sec=whole, nanosec=nanoseconds)
 
 
-def bodies_2d_message(header: Header, people: bodies.Bodies2D, detector: str = "") -> Bodies2D:
-    """The message of the people in one image."""
+def bodies_2d_message(
+    header: Header,
+    people: bodies.Bodies2D,
+    detector: str = "",
+    swapped: np.ndarray | None = None,
+) -> Bodies2D:
+    """The message of the people in one image; ``swapped`` (P,) whose sides were exchanged."""
     width, height = people.image_size or (0, 0)
+    exchanged = [False] * len(people) if swapped is None else swapped.tolist()
     return Bodies2D(
         header=header,
         skeleton=people.skeleton,
@@ -74,10 +87,14 @@ def bodies_2d_message(header: Header, people: bodies.Bodies2D, detector: str = "
         image_height=height,
         detector=detector,
         bodies=[
-            Body2D(track_id=name, score=float(score), points=floats(p), visibility=floats(v))
-            for name, score, p, v in zip(
-                people.track_ids, people.scores, people.points, people.visibility, strict=True
+            Body2D(
+                track_id=name,
+                score=float(people.scores[i]),
+                points=floats(people.points[i]),
+                visibility=floats(people.visibility[i]),
+                swapped=exchanged[i],
             )
+            for i, name in enumerate(people.track_ids)
         ],
     )
 
@@ -103,18 +120,6 @@ def bodies_2d(message: Bodies2D) -> bodies.Bodies2D:
         [b.track_id for b in message.bodies],
         np.array([b.score for b in message.bodies], np.float32),
         size if all(size) else None,
-    )
-
-
-def select(people: bodies.Bodies2D, keep: np.ndarray) -> bodies.Bodies2D:
-    """The people where ``keep`` (P,) is true."""
-    names = tuple(name for name, kept in zip(people.track_ids, keep, strict=True) if kept)
-    return replace(
-        people,
-        points=people.points[keep],
-        visibility=people.visibility[keep],
-        scores=people.scores[keep],
-        track_ids=names,
     )
 
 
@@ -173,22 +178,52 @@ def _embedded(body: Embedding, size: int) -> Embedded:
     return Embedded(body.track_id, *values, *[None] * (4 - len(values)))
 
 
-def bodies_3d_message(
-    header: Header, track_ids: Sequence[str], joints: np.ndarray, std: np.ndarray,
-    height: float, model: Model,
-) -> Bodies3D:  # fmt: skip
-    """Joints (P, 17, 3) and std (P, 17) in metres, each in its body frame."""
+def bodies_3d_message(header: Header, scene: Scene, model: Model) -> Bodies3D:
+    """The lifted and placed people; a scene without a pose has none."""
     info = model.metadata
-    return Bodies3D(
+    message = Bodies3D(
         header=header,
         model=info.name,
         model_version=info.version,
         skeleton=info.skeleton_3d or "",
-        bodies=[
-            Body3D(track_id=name, joints=floats(j), std=floats(s), height=height)
-            for name, j, s in zip(track_ids, joints, std, strict=True)
-        ],
     )
+    if scene.joints is None or scene.std is None or scene.placements is None:
+        return message
+    placed = scene.placements
+    turns = quaternions(np.where(placed.placed[:, None, None], placed.rotation, np.nan))
+    message.bodies = [
+        Body3D(
+            track_id=name,
+            joints=floats(scene.joints[i]),
+            std=floats(scene.std[i]),
+            height=float(placed.height[i]),
+            height_std=float(placed.height_std[i]),
+            placement=placed.source[i],
+            pose=_pose(placed, i, turns[i]),
+            swapped=bool(scene.swapped[i]),
+        )
+        for i, name in enumerate(scene.people.track_ids)
+    ]
+    return message
+
+
+def _pose(placements: Placements, person: int, turn: Quaternion) -> PoseWithCovariance:
+    """Where a body is; all NaN for one that is not placed."""
+    if not placements.placed[person]:
+        x = y = z = float("nan")
+        covariance = _UNKNOWN
+    else:
+        x, y, z = placements.translation[person].tolist()
+        covariance = placements.covariance[person].astype(np.float64).ravel()
+    pose = Pose(position=Point(x=x, y=y, z=z), orientation=turn)
+    return PoseWithCovariance(pose=pose, covariance=covariance)
+
+
+def skeleton_message(name: str) -> Skeleton:
+    """The description of a skeleton by its name."""
+    kind = skeletons.get(name)
+    bones = [index for bone in kind.bones for index in bone]
+    return Skeleton(name=name, joints=list(kind.joints), bones=bones)
 
 
 def actions_message(

@@ -11,6 +11,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 WINDOW = 1000  # latencies kept per stage: half a minute at camera rate
+RATE_WINDOW_S = 5.0
 OK, WARN, ERROR, STALE = (
     DiagnosticStatus.OK,
     DiagnosticStatus.WARN,
@@ -25,7 +26,7 @@ class Report:
     Attributes:
         counts: events by name: received, dropped (lost before they got here), published per topic.
         errors: rejected inputs by kind.
-        facts: what does not change: backend, model, fingerprint.
+        facts: what is so now: backend, model, fingerprint, bodies in view.
         failure: why the node could not be configured; "" when it could.
     """
 
@@ -35,6 +36,7 @@ class Report:
         self.facts: dict[str, str] = {}
         self.failure = ""
         self._latencies: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WINDOW))
+        self._arrivals: deque[float] = deque(maxlen=WINDOW)
         self._told = 0
         self._sequence: dict[bytes, int] = {}
 
@@ -42,6 +44,20 @@ class Report:
         """An input was opened: count from here, whatever was sent before."""
         self.counts.update(received=0, dropped=0)
         self._sequence.clear()
+
+    def received(self, moment_s: float) -> None:
+        """Count an input that came at this moment of a steady clock."""
+        self.counts["received"] += 1
+        self._arrivals.append(moment_s)
+
+    def rate(self) -> float:
+        """Inputs per second over the last :data:`RATE_WINDOW_S` before the latest; 0 of one."""
+        if not self._arrivals:
+            return 0.0
+        oldest = self._arrivals[-1] - RATE_WINDOW_S
+        recent = [moment for moment in self._arrivals if moment >= oldest]
+        elapsed = recent[-1] - recent[0]
+        return (len(recent) - 1) / elapsed if elapsed > 0 else 0.0
 
     def error(self, kind: str) -> bool:
         """Count an error; True for the first of its kind."""
@@ -84,6 +100,8 @@ class Report:
         level, message = self._summary(state, silence_s)
         self._told = self.errors.total()
         values = {"state": state, **self.facts}
+        if "received" in self.counts:
+            values["input rate (Hz)"] = f"{0.0 if silence_s is not None else self.rate():.1f}"
         values |= {key: str(count) for key, count in self.counts.items()}
         values["errors"] = str(self.errors.total())
         values |= {f"errors: {kind}": str(count) for kind, count in self.errors.items()}

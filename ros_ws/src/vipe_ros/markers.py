@@ -11,6 +11,7 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker
 
 from vipe_core import skeletons
+from vipe_ros.transforms import body_frame
 
 # Left and right differ, so that a mirrored pose is seen at a glance (red: left, as on ships).
 _COLORS = {"left": (0.90, 0.25, 0.20), "right": (0.15, 0.70, 0.30), "": (0.85, 0.85, 0.85)}
@@ -18,11 +19,6 @@ _VAGUE_M = 0.25  # std at which a joint is as transparent as it gets
 _FAINTEST = 0.1
 _LIFETIME_S = 2  # should the publisher die
 _BONE_M, _JOINT_M = 0.025, 0.05
-
-
-def frame(track_id: str) -> str:
-    """REP-155 name of a body's frame."""
-    return f"body_{track_id}"
 
 
 def markers(
@@ -83,9 +79,9 @@ def _color(joint: str, opacity: float) -> ColorRGBA:
 def _marker(
     stamp: Time, name: str, number: int, kind: int, scale: Vector3, action: int = Marker.ADD
 ) -> Marker:
-    marker = Marker(ns=frame(name), id=number, type=kind, action=action, scale=scale)
+    marker = Marker(ns=body_frame(name), id=number, type=kind, action=action, scale=scale)
     marker.header.stamp = stamp
-    marker.header.frame_id = frame(name)
+    marker.header.frame_id = body_frame(name)
     marker.pose.orientation.w = 1.0
     marker.lifetime = Duration(sec=_LIFETIME_S)
     return marker

@@ -1,4 +1,4 @@
-"""The base of every node: parameters, lifecycle, guarded inputs, diagnostics, main loop.
+"""The base of every node: parameters, lifecycle, guarded inputs, diagnostics.
 
 A node fills in :meth:`BaseNode.configure` (load what it needs, declare outputs),
 :meth:`BaseNode.activate` (declare inputs) and :meth:`BaseNode.release`. Bad data never
@@ -7,21 +7,20 @@ ends it: see :meth:`BaseNode.guard`.
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType  # pyright: ignore[reportPrivateImportUsage]
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
 
 from vipe_core.errors import VipeError
 from vipe_ros import parameters
@@ -29,6 +28,8 @@ from vipe_ros.diagnostics import Report
 
 DIAGNOSTICS_PERIOD_S = 1.0
 RCLError = rclpy_implementation.RCLError
+# From Iron on a callback with two parameters is also told where a message comes from.
+TELLS_INFO = hasattr(Subscription, "CallbackType")
 
 
 class BaseNode(LifecycleNode):
@@ -45,17 +46,20 @@ class BaseNode(LifecycleNode):
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.settings = parameters.declare(self, self.parameters_type)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
         self.report = Report()
         self.finished = False
         self.exit_status = 0
         self._inputs: list[Any] = []
+        self._side_inputs: list[Any] = []
         self._outputs: list[Any] = []
         self._heard: float | None = None
         self._stale = False
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # In Jazzy a request for a transition that the state does not have ends the process.
-        service = self._service_change_state
-        service.callback = partial(_change_state, service.callback)
+        service = getattr(self, "_service_change_state", None)
+        if service is not None:
+            service.callback = partial(_change_state, service.callback)
         # Steady: it goes on when simulated time stands still.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=self._steady)
@@ -68,8 +72,27 @@ class BaseNode(LifecycleNode):
     def activate(self) -> None:
         """Declare inputs."""
 
+    def deactivate(self) -> None:
+        """Let go of what activate opened, inputs aside. Called also when nothing was."""
+
     def release(self) -> None:
         """Let go of what configure loaded. Called also after a configure that failed."""
+
+    def apply(self) -> None:
+        """Take over live parameters: ``settings`` has just changed, in any state."""
+
+    def _on_set_parameters(self, given: Sequence[Any]) -> SetParametersResult:
+        """Take live parameters over at once; refuse values that are no choice."""
+        values = {entry.name: entry.value for entry in given}
+        try:
+            self.settings, later = parameters.changed(self.settings, values)
+        except VipeError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        if later and self._outputs:  # configured
+            names = ", ".join(later)
+            self.get_logger().info(f"{names}: read when the node is configured next")
+        self.guard(self.apply)
+        return SetParametersResult(successful=True)
 
     # Lifecycle.
 
@@ -95,6 +118,7 @@ class BaseNode(LifecycleNode):
         return result
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
+        self.deactivate()
         self._close_inputs()
         return super().on_deactivate(state)
 
@@ -114,11 +138,13 @@ class BaseNode(LifecycleNode):
         return self.trigger_configure() == success and self.trigger_activate() == success
 
     def _close_inputs(self) -> None:
-        for subscription in self._inputs:
+        for subscription in (*self._inputs, *self._side_inputs):
             self.destroy_subscription(subscription)
         self._inputs.clear()
+        self._side_inputs.clear()
 
     def _let_go(self) -> None:
+        self.deactivate()  # a shutdown comes in any state
         self._close_inputs()
         for publisher in self._outputs:
             self.destroy_lifecycle_publisher(publisher)
@@ -132,30 +158,76 @@ class BaseNode(LifecycleNode):
         if latched:
             qos = {"durability": DurabilityPolicy.TRANSIENT_LOCAL, "depth": 1, **qos}
         profile = QoSProfile(**{"depth": self.settings.output_depth, **qos})
-        publisher = self.create_lifecycle_publisher(kind, topic, profile)
+        publisher = self.create_lifecycle_publisher(
+            kind, topic, profile, qos_overriding_options=_overridable()
+        )
         self._outputs.append(publisher)
+        number, label = self._state_machine.current_state
+        if label == "active":  # only those that were there went along
+            publisher.on_activate(LifecycleState(state_id=number, label=label))
         return publisher
 
-    def add_input(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        """A guarded subscription that lives until deactivation."""
-        reliable = self.settings.input_reliability == "reliable"
-        profile = QoSProfile(
-            depth=self.settings.input_depth,
-            reliability=(ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT),
-        )
+    def remove_output(self, publisher: Any) -> None:
+        """Take one away before cleanup."""
+        self._outputs.remove(publisher)
+        self.destroy_lifecycle_publisher(publisher)
 
-        def receive(message: Any, info: Any) -> None:  # two parameters: rclpy passes the info
+    def add_input(
+        self, kind: type, topic: str, callback: Callable[[Any], None], latched: bool = False
+    ) -> Any:
+        """A guarded subscription that lives until deactivation: what the node works on.
+
+        Its messages are counted, their losses and their silence too; one without a header has
+        no age. ``latched`` also gives the last message sent before.
+        """
+
+        # rclpy passes the info only to who has no default for it, and Humble to nobody.
+        def receive(message: Any, info: Any) -> None:
             self.guard(self._take, callback, message, info)
 
         self.report.listen()
-        self._inputs.append(self.create_subscription(kind, topic, receive, profile))
+        given = receive if TELLS_INFO else partial(receive, info={})
+        subscription = self._subscribe(kind, topic, given, latched)
+        self._inputs.append(subscription)
+        return subscription
+
+    def add_side_input(self, kind: type, topic: str, callback: Callable[[Any], None]) -> Any:
+        """A guarded subscription to what the node can do without: not counted, never stale."""
+
+        def receive(message: Any) -> None:
+            self.guard(callback, message)
+
+        subscription = self._subscribe(kind, topic, receive)
+        self._side_inputs.append(subscription)
+        return subscription
+
+    def remove_input(self, subscription: Any) -> None:
+        """Take one away before deactivation."""
+        for group in (self._inputs, self._side_inputs):
+            if subscription in group:
+                group.remove(subscription)
+                self.destroy_subscription(subscription)
+
+    def _subscribe(
+        self, kind: type, topic: str, receive: Callable[..., None], latched: bool = False
+    ) -> Any:
+        reliable = latched or self.settings.input_reliability == "reliable"
+        profile = QoSProfile(
+            depth=self.settings.input_depth,
+            reliability=(ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT),
+            durability=(DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE),
+        )
+        return self.create_subscription(
+            kind, topic, receive, profile, qos_overriding_options=_overridable()
+        )
 
     def _take(self, callback: Callable[[Any], None], message: Any, info: Any) -> None:
         self._heard, self._stale = time.monotonic(), False
-        self.report.counts["received"] += 1
+        self.report.received(self._heard)
         sender = (info.get("publisher_gid") or {}).get("data", b"")
         self.report.sequence(sender, info.get("publication_sequence_number"))
-        self._age("input", message.header.stamp)
+        if hasattr(message, "header"):
+            self._age("input", message.header.stamp)
         callback(message)
 
     def guard(self, callback: Callable[..., None], *args: Any) -> None:
@@ -211,6 +283,11 @@ class BaseNode(LifecycleNode):
         return silence if silence > self.settings.stale_after else None
 
 
+def _overridable() -> QoSOverridingOptions:
+    """Depth, reliability and history of a topic may be given as parameters ``qos_overrides...``"""
+    return QoSOverridingOptions.with_default_policies()
+
+
 def _change_state(change: Callable[[Any, Any], Any], request: Any, response: Any) -> Any:
     """The answer of ``change``, "no success" where it raises."""
     try:
@@ -218,45 +295,3 @@ def _change_state(change: Callable[[Any, Any], Any], request: Any, response: Any
     except RCLError:
         response.success = False
         return response
-
-
-def run(*kinds: Callable[[], BaseNode], args: Sequence[str] | None = None) -> int:
-    """Run nodes in one process until it is told to stop; the exit status.
-
-    0 after SIGINT, SIGTERM or a node that has finished; 2 when a node cannot be made.
-    """
-    try:
-        rclpy.init(args=None if args is None else list(args))
-    except RuntimeError as error:  # rcl has already said more
-        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 2
-    nodes: list[BaseNode] = []
-    try:
-        nodes.extend(kind() for kind in kinds)
-        spin(nodes)
-    except VipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        if rclpy.ok():  # else it is only the echo of a shutdown
-            raise
-    finally:
-        # A second signal while leaving changes nothing.
-        with suppress(KeyboardInterrupt):
-            for node in nodes:
-                node.destroy_node()
-            rclpy.try_shutdown()
-    return max((node.exit_status for node in nodes), default=0)
-
-
-def spin(nodes: Sequence[BaseNode]) -> None:
-    """Start the nodes and serve them until shutdown or until one has finished."""
-    executor = SingleThreadedExecutor()
-    for node in nodes:
-        executor.add_node(node)
-        node.autostart()
-    # The time limit closes a race of rclpy: a SIGTERM just before it waits does not wake it.
-    while rclpy.ok() and not any(node.finished for node in nodes):
-        executor.spin_once(timeout_sec=1.0)

@@ -5,14 +5,14 @@ description and range, reads them back, and prints the table of the README:
 
     python -m vipe_ros.parameters
 
-Values are read when a node is configured: set one on a running node, then deactivate,
-clean up, configure and activate it again.
+The live ones take effect as soon as they are set. The others are read when a node is
+configured: set one on a running node, then deactivate, clean up, configure and activate it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vipe_core.errors import VipeError
@@ -29,6 +29,7 @@ def parameter(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[str] = (),
+    live: bool = False,
 ) -> Any:
     """A dataclass field that is a ROS parameter.
 
@@ -37,8 +38,15 @@ def parameter(
         description: one sentence, with the unit.
         low, high: inclusive range of a number; both or none.
         choices: the strings allowed.
+        live: a change takes effect at once, not when the node is configured next.
     """
-    metadata = {"description": description, "low": low, "high": high, "choices": tuple(choices)}
+    metadata = {
+        "description": description,
+        "low": low,
+        "high": high,
+        "choices": tuple(choices),
+        "live": live,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -62,8 +70,9 @@ class InputParameters(NodeParameters):
     )  # fmt: skip
     input_depth: int = parameter(1, "Messages of the input that may wait; 1: latest wins.", 1, 1000)
     stale_after: float = parameter(
-        2.0, "Seconds without input after which diagnostics call it stale.", 0.1, 3600.0
-    )
+        2.0, "Seconds without input after which diagnostics call it stale.", 0.1, 3600.0,
+        live=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,10 +83,13 @@ class KeypointsParameters(InputParameters):
         "raw", "raw reads `image`, compressed reads `image/compressed`.",
         choices=("raw", "compressed"),
     )  # fmt: skip
+    detector: str = parameter(
+        "", "YAML file of a pose model of your own, see `config/detectors`; empty: BlazePose."
+    )
     variant: str = parameter(
         "full", "BlazePose landmark network.", choices=("lite", "full", "heavy")
     )
-    assets_dir: str = parameter("", "Folder of the detector's files; empty: that of `vipe fetch`.")
+    assets_dir: str = parameter("", "Folder of BlazePose's files; empty: that of `vipe fetch`.")
     threads: int = parameter(2, "CPU threads of the detector.", 1, 64)
 
 
@@ -87,10 +99,53 @@ class VipeParameters(InputParameters):
 
     model: str = parameter("", "Path of the model file; empty: the one that ships with VIPE.")
     backend: str = parameter("auto", "What runs the model: auto or the name of a backend.")
-    height: float = parameter(1.7, "Assumed stature of every person in metres.", 0.3, 2.6)
+    keypoints_type: str = parameter(
+        "auto", "Type of `bodies_2d`: auto looks at what is published, else for example "
+        "yolo_msgs/msg/DetectionArray.",
+    )  # fmt: skip
     min_joints: int = parameter(
-        4, "A body with fewer of the 13 joints visible is left out and counted.", 2, 13
+        4, "A body with fewer of the 13 joints visible is left out and counted.", 2, 13, live=True
     )
+    tracking: str = parameter(
+        "auto", "Who names people: auto names those without an id, always replaces the ids of "
+        "the source, never leaves them as they come.",
+        choices=("auto", "always", "never"),
+    )  # fmt: skip
+    max_gap: float = parameter(
+        1.5, "Seconds out of sight after which a person gets a new id.", 0.0, 60.0
+    )
+    repair_swaps: bool = parameter(
+        True, "Undo left/right swaps of a whole body that the detector made."
+    )
+    height: float = parameter(
+        1.7, "Assumed stature of every person in metres.", 0.3, 2.6, live=True
+    )
+    height_std: float = parameter(
+        0.08, "Standard deviation of that stature in metres: how much people differ.", 0.0, 1.0,
+        live=True,
+    )  # fmt: skip
+    placement: str = parameter(
+        "height", "What gives the distance: height (stature, camera_info), depth (also a depth "
+        "image on `depth`), none.",
+        choices=("height", "depth", "none"),
+    )  # fmt: skip
+    rectified: bool = parameter(
+        False, "The keypoints come from a rectified image: camera_info's P counts, not K and D."
+    )
+    smoothing: float = parameter(
+        0.0, "One-Euro filter on joints and placement: cutoff of a still person in Hz, lower is "
+        "smoother and later, 2 is a good start; 0: none.", 0.0, 30.0, live=True,
+    )  # fmt: skip
+    smoothing_beta: float = parameter(
+        4.0, "How much faster movement raises the cutoff, in Hz per m/s.", 0.0, 1000.0, live=True
+    )
+    publish_tf: bool = parameter(
+        True, "Publish camera -> body_<id> on /tf for people who are placed.", live=True
+    )
+    joints_tf: bool = parameter(
+        False, "Publish body_<id> -> <joint>_<id> on /tf as well.", live=True
+    )
+    humans: bool = parameter(False, "Publish REP-155 topics below /humans/bodies; needs hri_msgs.")
 
 
 @dataclass(frozen=True)
@@ -113,6 +168,10 @@ class VideoParameters(NodeParameters):
     width: int = parameter(0, "Scale images down to this width in pixels; 0: do not.", 0, 16384)
     rate: float = parameter(0.0, "Images per second; 0: the file's own.", 0.0, 1000.0)
     frame_id: str = parameter("camera_optical_frame", "Frame of the images.")
+    fov: float = parameter(
+        0.0, "Horizontal field of view of the lens in degrees; 0: unknown, nobody is placed.",
+        0.0, 179.0,
+    )  # fmt: skip
     output_reliability: str = parameter(
         "reliable", "Reliability of the images offered.", choices=RELIABILITIES
     )
@@ -159,15 +218,34 @@ def read(node: Node, kind: type[Parameters]) -> Parameters:
     Raises:
         VipeError: a string that is not one of its choices.
     """
-    values = {entry.name: node.get_parameter(entry.name).value for entry in fields(kind)}
-    for entry in fields(kind):
-        if isinstance(entry.default, tuple):
-            values[entry.name] = tuple(text for text in values[entry.name] if text)
-        choices = entry.metadata["choices"]
-        if choices and values[entry.name] not in choices:
-            known = ", ".join(choices)
-            raise VipeError(f"parameter {entry.name} is {values[entry.name]!r}; known: {known}")
-    return kind(**values)
+    return kind(**{e.name: _value(e, node.get_parameter(e.name).value) for e in fields(kind)})
+
+
+def changed(settings: Parameters, values: Mapping[str, Any]) -> tuple[Parameters, list[str]]:
+    """Settings with new values of the live parameters, and the names of the others.
+
+    Args:
+        values: by name of the parameter; names that are not of ``settings`` are left alone.
+
+    Raises:
+        VipeError: a string that is not one of its choices.
+    """
+    known = {entry.name: entry for entry in fields(settings) if entry.name in values}
+    read_now = {name: _value(entry, values[name]) for name, entry in known.items()}
+    live = {name: value for name, value in read_now.items() if known[name].metadata["live"]}
+    later = [n for n, v in read_now.items() if n not in live and v != getattr(settings, n)]
+    return replace(settings, **live), later
+
+
+def _value(entry: Field, value: Any) -> Any:
+    """The value as the dataclass has it; VipeError for a string that is no choice."""
+    if isinstance(entry.default, tuple):
+        return tuple(text for text in value if text)
+    choices = entry.metadata["choices"]
+    if choices and value not in choices:
+        known = ", ".join(choices)
+        raise VipeError(f"parameter {entry.name} is {value!r}; known: {known}")
+    return value
 
 
 def _descriptor(entry: Field) -> Any:
@@ -186,14 +264,19 @@ def _descriptor(entry: Field) -> Any:
     return result
 
 
-def table(kinds: dict[str, type[NodeParameters]] | None = None) -> str:
-    """Markdown: a table per node."""
-    parts = []
-    for name, kind in (kinds or NODES).items():
-        rows = [_row(entry) for entry in fields(kind)]
-        head = f"**{name}**\n\n| parameter | type | default | meaning |\n|---|---|---|---|"
-        parts.append("\n".join((head, *rows)))
-    return "\n\n".join(parts)
+def table() -> str:
+    """Markdown: what all nodes have, then a table per node."""
+    shared = {"every node": NodeParameters, "every node with an input": InputParameters}
+    return "\n\n".join(_table(name, kind) for name, kind in (shared | NODES).items())
+
+
+def _table(name: str, kind: type[NodeParameters]) -> str:
+    """The parameters that a class adds to those of its base."""
+    (base,) = kind.__bases__
+    inherited = {entry.name for entry in fields(base)} if base is not object else set()
+    rows = [_row(entry) for entry in fields(kind) if entry.name not in inherited]
+    head = f"**{name}**\n\n| parameter | type | default | meaning |\n|---|---|---|---|"
+    return "\n".join((head, *rows))
 
 
 def _row(entry: Field) -> str:
@@ -204,6 +287,8 @@ def _row(entry: Field) -> str:
         text += f" One of {', '.join(given['choices'])}."
     if given["low"] is not None:
         text += f" From {given['low']} to {given['high']}."
+    if given["live"]:
+        text += " **Live.**"
     if isinstance(default, tuple):
         return f"| `{entry.name}` | string[] | `{list(default)}` | {text} |"
     shown = str(default).lower() if isinstance(default, bool) else repr(default).replace("'", '"')

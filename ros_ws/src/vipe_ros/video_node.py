@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,10 @@ from std_msgs.msg import Empty, Header
 
 from vipe_core.errors import VipeError
 from vipe_ros import image
-from vipe_ros.node import BaseNode, run
+from vipe_ros.camera import camera_info_topic
+from vipe_ros.node import BaseNode
 from vipe_ros.parameters import VideoParameters
+from vipe_ros.process import run
 
 POLL_S = 0.05
 FLUSH_S = 5.0
@@ -52,7 +55,7 @@ class VideoNode(BaseNode):
         reliable = self.settings.output_reliability == "reliable"
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         self._images = self.add_output(Image, "image", reliability=reliability)
-        self._infos = self.add_output(CameraInfo, "camera_info", reliability=reliability)
+        self._infos = self.add_output(CameraInfo, camera_info_topic(self), reliability=reliability)
         self._finished = self.add_output(Empty, "finished", latched=True)
         self.report.facts |= {"video": self.settings.video, "rate": f"{self._rate:g} Hz"}
 
@@ -96,9 +99,9 @@ class VideoNode(BaseNode):
         message.header = Header(stamp=self.get_clock().now().to_msg())
         message.header.frame_id = self.settings.frame_id
         self.publish(self._images, message)
-        self._infos.publish(
-            CameraInfo(header=message.header, width=message.width, height=message.height)
-        )
+        info = camera_info(message.width, message.height, self.settings.fov)
+        info.header = message.header
+        self._infos.publish(info)
         self._count += 1
         self._next = self._read()
 
@@ -123,6 +126,24 @@ class VideoNode(BaseNode):
             for publisher in (self._images, self._finished):
                 publisher.wait_for_all_acked(Duration(seconds=FLUSH_S))
             self.finished = True
+
+
+def camera_info(width: int, height: int, fov: float) -> CameraInfo:
+    """What is known of a lens without distortion that looks through the middle of its images.
+
+    Args:
+        width, height: of the images in pixels, which are square.
+        fov: horizontal field of view in degrees; 0 when unknown: not calibrated, K is zero.
+    """
+    info = CameraInfo(width=width, height=height)
+    if fov:
+        focal = width / 2 / math.tan(math.radians(fov) / 2)
+        x, y = width / 2, height / 2
+        info.distortion_model, info.d = "plumb_bob", [0.0] * 5
+        info.k = [focal, 0.0, x, 0.0, focal, y, 0.0, 0.0, 1.0]
+        info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+        info.p = [focal, 0.0, x, 0.0, 0.0, focal, y, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
 
 
 def _topic_and_count(entry: str) -> tuple[str, int]:

@@ -1,93 +1,124 @@
-"""bodies_2d -> embeddings, bodies_3d and markers, all people of an image in one batch."""
+"""bodies_2d of any source -> embeddings, bodies_3d, /tf and more, all people in one batch."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from std_msgs.msg import Header
-from vipe_msgs.msg import Bodies2D, Bodies3D, Embeddings
-from visualization_msgs.msg import MarkerArray
 
-from vipe_core import bodies
-from vipe_core.estimate import visible_joints
-from vipe_ros import convert, markers, models
-from vipe_ros.node import BaseNode, run
+from vipe_core import bodies, estimate
+from vipe_core.errors import VipeError
+from vipe_core.pipeline import Options, Pipeline, Scene
+from vipe_ros import adapters, convert, humans, models
+from vipe_ros.camera import CameraInputs
+from vipe_ros.node import BaseNode
 from vipe_ros.parameters import VipeParameters
+from vipe_ros.process import run
+from vipe_ros.scene_outputs import SceneOutputs
 
 
 class VipeNode(BaseNode):
-    """Embeds and lifts people."""
+    """Names, embeds, lifts and places people."""
 
     parameters_type = VipeParameters
     settings: VipeParameters
+    _pipeline: Any = None
     _model: Any = None
+    _says: Any = None
+    _camera: Any = None
+    _source: Any = None
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("vipe_node", **kwargs)
 
     def configure(self) -> None:
+        adapters.check(self.settings.keypoints_type)
+        self._check_loop()
         self._model = models.load(self.settings.model, self.settings.backend, self.report)
-        # What the model cannot make is not promised by a topic.
-        if self._model.metadata.has_embedding:
-            self._embeddings = self.add_output(Embeddings, "embeddings")
-        if self._model.metadata.has_pose:
-            self._bodies = self.add_output(Bodies3D, "bodies_3d")
-            self._markers = self.add_output(MarkerArray, "markers")
-        self._shown: set[str] = set()
+        self._says = SceneOutputs(self, self._model)
+        self._new_pipeline()
 
     def activate(self) -> None:
-        self.add_input(Bodies2D, "bodies_2d", self._on_bodies)
+        self._new_pipeline()  # what was in sight before a pause is not any more
+        self._says.describe()
+        self._camera = CameraInputs(self)
+        self._source = adapters.open_source(
+            self, "bodies_2d", self.settings.keypoints_type, self._size, self._on_people
+        )
+
+    def deactivate(self) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._says.clear()
+        self._source = self._camera = None
 
     def release(self) -> None:
-        self._model = None
+        self._model = self._pipeline = self._says = None
 
-    def _on_bodies(self, message: Bodies2D) -> None:
-        people = self._usable(convert.bodies_2d(message).to_skeleton(models.SKELETON))
-        with self.report.timed("infer"):
-            estimates = self._model(people.points, people.visibility)
-        self.report.counts["bodies"] += len(people)
-        if self._model.metadata.has_embedding:
-            out = convert.embeddings_message(message.header, people, estimates, self._model)
-            self.publish(self._embeddings, out)
-        if estimates.joints is not None and estimates.std is not None:
-            self._publish_poses(message.header, people, estimates.joints, estimates.std)
+    def apply(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.options = self._options()
 
-    def _usable(self, people: bodies.Bodies2D) -> bodies.Bodies2D:
-        """The people with enough joints; the others are counted and left out."""
-        seen = visible_joints(people.points, people.visibility)
-        enough = seen >= self.settings.min_joints
-        for count in seen[~enough]:
+    def _check_loop(self) -> None:
+        source = self.resolve_topic_name("bodies_2d")
+        if self.settings.humans and source == f"{humans.ROOT}/tracked":
+            raise VipeError(f"humans:=true would publish on {source}, which is read; set it false")
+
+    def _new_pipeline(self) -> None:
+        self._pipeline = Pipeline(self._model, self._options(), self.report.timed)
+
+    def _options(self) -> Options:
+        given = self.settings
+        return Options(
+            min_joints=given.min_joints,
+            tracking=given.tracking,
+            max_gap_s=given.max_gap,
+            repair_swaps=given.repair_swaps,
+            height=given.height,
+            height_std=given.height_std,
+            placement=given.placement,
+            smoothing=given.smoothing,
+            smoothing_beta=given.smoothing_beta,
+        )
+
+    def _size(self) -> tuple[int, int] | None:
+        return self._camera.size
+
+    def _on_people(self, header: Header, people: bodies.Bodies2D) -> None:
+        estimate.check_skeleton(people.skeleton, self._model)
+        stamp_s = convert.seconds(header.stamp)
+        size = people.image_size or self._camera.size
+        lens = self._camera.lens
+        if lens is not None:
+            lens = lens.for_size(size)
+        people = replace(people, image_size=size)
+        if self.settings.humans:  # REP-155: one id in topics, frames and messages
+            people = people.with_track_ids([humans.valid_id(name) for name in people.track_ids])
+        scene = self._pipeline(people, stamp_s, lens, self._camera.depth(stamp_s))
+        self._count(scene)
+        # The keypoints of some sources bear another frame than the one of their image.
+        header = Header(stamp=header.stamp, frame_id=self._camera.frame or header.frame_id)
+        with self.report.timed("publish"):
+            self._says.publish(header, scene, size)
+
+    def _count(self, scene: Scene) -> None:
+        counts, facts = self.report.counts, self.report.facts
+        counts["bodies"] += len(scene.people)
+        counts["swaps repaired"] += int(scene.swapped.sum())
+        facts["bodies in view"] = str(len(scene.people))
+        if scene.placements is not None:
+            facts["bodies placed"] = str(int(scene.placements.placed.sum()))
+        if self.settings.smoothing:
+            facts["smoothing delay (ms)"] = f"{1e3 * self._pipeline.delay_s:.0f}"
+        for count in scene.too_few:
             self.reject(
                 "too few joints",
                 f"a body with {count} of the 13 joints is left out, min_joints is "
                 f"{self.settings.min_joints}",
             )
-        return people if enough.all() else convert.select(people, enough)
-
-    def _publish_poses(
-        self, header: Header, people: bodies.Bodies2D, joints: np.ndarray, std: np.ndarray
-    ) -> None:
-        """Joints (P, 17, 3) and std (P, 17) in statures."""
-        height, ids = self.settings.height, people.track_ids
-        joints, std = joints * height, std * height
-        out = convert.bodies_3d_message(header, ids, joints, std, height, self._model)
-        self.publish(self._bodies, out)
-        if self._shown or self._markers.get_subscription_count():
-            self._publish_markers(header, ids, joints, std)
-
-    def _publish_markers(
-        self, header: Header, ids: Sequence[str], joints: np.ndarray, std: np.ndarray
-    ) -> None:
-        """Drawing costs more than estimating, so only for somebody who looks."""
-        names = [name or f"untracked_{i}" for i, name in enumerate(ids)]
-        lost = self._shown.difference(names)
-        shown = markers.markers(header.stamp, names, joints, std)
-        shown += markers.removals(header.stamp, lost)
-        self._shown = set(names) if self._markers.get_subscription_count() else set()
-        self._markers.publish(MarkerArray(markers=shown))
 
 
 def main(args: Sequence[str] | None = None) -> int:
