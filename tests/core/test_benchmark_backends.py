@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import backends, busy, floor, gpu, memory, run, timing
+from benchmarks import backends, busy, floor, gpu, memory, nodes, robot, run, timing
 from benchmarks.timing import Row
 from tests.model_factory import make_model
 from vipe_core import runtime
@@ -163,8 +163,9 @@ def test_memory_of_stages(path):
 
 
 def test_no_ros_is_a_line(path, monkeypatch):
-    monkeypatch.setattr(memory, "find_spec", lambda name: None)
-    assert list(memory.rows(path)) == ["memory: skipped, no rclpy here: make demo sets it up"]
+    monkeypatch.setattr(robot, "find_spec", lambda name: None)
+    for group, name in ((memory, "memory"), (nodes, "nodes")):
+        assert list(group.rows(path)) == [f"{name}: skipped, no rclpy here: make demo sets it up"]
 
 
 def test_no_gpu_is_a_line(path):

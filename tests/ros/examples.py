@@ -36,7 +36,7 @@ def seen_from(joints: np.ndarray, degrees: float) -> np.ndarray:
     """(13, 2) pixels of a person (17, 3) in a camera that stands ``degrees`` to the side."""
     turn, middle = math.radians(degrees), joints.mean(axis=0)
     place = middle + 4 * np.array([math.sin(turn), 0.1, math.cos(turn)])
-    camera = Camera.look_at(place, middle, (0, 1, 0), focal=600, size=(640, 480))
+    camera = Camera.look_at(place, middle, np.array([0, 1, 0]), focal=600, size=(640, 480))
     return skeletons.convert(project(joints, camera), "joints17", "body13")
 
 

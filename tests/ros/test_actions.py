@@ -229,13 +229,14 @@ def test_image_to_actions(
     examples = taught(bodies, tmp_path)
 
     outputs = [
+        peer.listen(Bodies2D, "bodies_2d/tracked"),
         peer.listen(Embeddings, "embeddings"),
         peer.listen(Bodies3D, "bodies_3d"),
         peer.listen(Actions, "actions"),
     ]
     peer.start("vipe_node", model=model, **LOSSLESS)
     peer.start("action_node", model=model, examples_dir=str(examples), **LOSSLESS)
-    for topic in ("embeddings", "bodies_3d", "actions"):
+    for topic in ("bodies_2d/tracked", "embeddings", "bodies_3d", "actions"):
         peer.until(lambda topic=topic: peer.node.count_publishers(topic), f"publisher of {topic}")
     # The nodes among themselves: play something until it comes out at the far end.
     black, index = np.zeros((40, 40, 3), np.uint8), 100
@@ -251,9 +252,10 @@ def test_image_to_actions(
     expected = [header(1000 + i, "camera_optical_frame") for i in range(COUNT)]
     for output in (bodies, *outputs):
         assert [message.header for message in output] == expected
-    embeddings, bodies_3d, actions = outputs
-    for two, embedding, three in zip(bodies, embeddings, bodies_3d, strict=True):
+    tracked, embeddings, bodies_3d, actions = outputs
+    for two, embedding, three in zip(tracked, embeddings, bodies_3d, strict=True):
         ids = [entry.track_id for entry in two.bodies]
+        assert all(ids)
         assert [entry.track_id for entry in embedding.bodies] == ids
         assert [entry.track_id for entry in three.bodies] == ids
     assert sum(len(message.bodies) for message in bodies) >= 0.9 * COUNT

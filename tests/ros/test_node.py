@@ -116,8 +116,9 @@ def test_two_instances_in_two_namespaces(fresh_peer: Peer, model_path: Path) -> 
     # None has heard of the other's images.
     heights = {side: {m.bodies[0].height for m in each.bodies} for side, each in lifters.items()}
     assert heights == {"left": {1.5}, "right": {2.0}}
-    names = set(fresh_peer.node.get_node_names_and_namespaces())
-    assert {("vipe_node", "/left"), ("vipe_node", "/right")} <= names
+    wanted = {("vipe_node", "/left"), ("vipe_node", "/right")}
+    names = fresh_peer.node.get_node_names_and_namespaces
+    fresh_peer.until(lambda: wanted <= set(names()), "both nodes in the graph")
 
 
 def test_simulated_time(fresh_peer: Peer, model_path: Path) -> None:

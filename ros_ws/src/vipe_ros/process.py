@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING
 
 import rclpy
@@ -21,6 +23,9 @@ def run(*kinds: Callable[[], BaseNode], args: Sequence[str] | None = None) -> in
 
     0 after SIGINT, SIGTERM or a node that has finished; 2 when a node cannot be made.
     """
+    serving = Event()
+    # Before init: rclpy's own handler, which shuts down, calls this one afterwards.
+    signal.signal(signal.SIGINT, partial(_interrupt, serving))
     try:
         rclpy.init(args=None if args is None else list(args))
     except RuntimeError as error:  # rcl has already said more
@@ -29,7 +34,7 @@ def run(*kinds: Callable[[], BaseNode], args: Sequence[str] | None = None) -> in
     nodes: list[BaseNode] = []
     try:
         nodes.extend(kind() for kind in kinds)
-        spin(nodes)
+        spin(nodes, serving)
     except VipeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -39,20 +44,28 @@ def run(*kinds: Callable[[], BaseNode], args: Sequence[str] | None = None) -> in
         if rclpy.ok():  # else it is only the echo of a shutdown
             raise
     finally:
-        # A second signal while leaving changes nothing.
-        with suppress(KeyboardInterrupt):
-            for node in nodes:
-                node.destroy_node()
-            rclpy.try_shutdown()
+        serving.set()  # a second signal while leaving changes nothing
+        for node in nodes:
+            node.destroy_node()
+        rclpy.try_shutdown()
     return max((node.exit_status for node in nodes), default=0)
 
 
-def spin(nodes: Sequence[BaseNode]) -> None:
-    """Start the nodes and serve them until shutdown or until one has finished."""
+def _interrupt(serving: Event, *_: object) -> None:
+    """SIGINT breaks off a start. Later it must not: raised while rclpy converts a message, a
+    KeyboardInterrupt becomes an error of the message."""
+    if not serving.is_set():
+        raise KeyboardInterrupt
+
+
+def spin(nodes: Sequence[BaseNode], serving: Event) -> None:
+    """Start the nodes, then set ``serving`` and serve them until shutdown or until one has
+    finished."""
     executor = SingleThreadedExecutor()
     for node in nodes:
         executor.add_node(node)
         node.autostart()
+    serving.set()
     # The time limit closes a race of rclpy: a SIGTERM just before it waits does not wake it.
     while rclpy.ok() and not any(node.finished for node in nodes):
         executor.spin_once(timeout_sec=1.0)

@@ -154,7 +154,7 @@ def _show(findings: Findings, found: dict[str, list[list[dict[str, float]]]]) ->
     rows: dict = {}
     by_crowd: dict[str, dict[int, float]] = {}
     for name, seeds in found.items():
-        idf1 = [np.mean([scene["idf1"] for scene in scenes]) for scenes in seeds]
+        idf1 = np.array([np.mean([scene["idf1"] for scene in scenes]) for scenes in seeds])
         total = {
             key: [sum(scene[key] for scene in scenes) for scenes in seeds]
             for key in ("switches", "shared", "ids", "people")
