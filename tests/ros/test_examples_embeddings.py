@@ -130,7 +130,7 @@ def test_two_models_have_nothing_in_common(listening: Listening) -> None:
 
 def test_what_was_seen_is_an_index_for_search(listening: Listening, tmp_path: Path) -> None:
     listening.show(FRONT, until="1 people")
-    listening.show(FRONT, SIDE, until="2 people")
+    listening.show(ELSE, SIDE, until="2 people")
     listening.show(FRONT, SIDE, until="2 people", fingerprint="0123456789ab")
     assert listening.process.stop() == 0
     (line,) = [line for line in listening.process.output.splitlines() if "images of 1, 2" in line]
