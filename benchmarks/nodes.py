@@ -18,12 +18,12 @@ import numpy as np
 
 from benchmarks import robot
 from benchmarks.backends import CPU
-from benchmarks.timing import Row
-from vipe_core import model_file
+from benchmarks.timing import Row, clock
+from vipe_core import model_file, runtime
 from vipe_core.errors import VipeError
 
 RATE_HZ = 30.0
-MESSAGES = 600  # to each, at camera rate: twenty seconds
+MESSAGES = 450  # to each, at camera rate: fifteen seconds
 FLAT_OUT = 1500
 CROWD, CROWD_SECONDS = 10, 10.0
 STARTS = 5
@@ -69,32 +69,45 @@ class Loop:
 
 def keypoint_rows(path: Path) -> Iterator[Row | str]:
     """Keypoints to embedding and 3D pose, for one person and for ten."""
-    given = {"model": path.resolve(), "backend": CPU, "placement": "none"}
+    given = {"model": path.resolve(), "backend": CPU}
     with (
         robot.running("vipe_ros.vipe_node", given) as process,
         robot.running("benchmarks.echo_node") as bare,
         robot.Talker() as talker,
     ):
         one, crowd = people_message(path, 1), people_message(path, CROWD)
-        ours = vipe_loop(talker)
-        echo = echo_loop(talker)
+        ours, echo = vipe_loop(talker), echo_loop(talker)
         for loop, who in ((ours, process), (echo, bare)):
             talker.until(lambda loop=loop: loop.trip(talker, one) > 0, "answer", who)
-        yield from _paced(talker, ours, echo, one)
+        yield from _paced(talker, ours, echo, one, path)
         yield from _flat_out(talker, ours, echo, one, crowd)
         yield _crowd(talker, ours, crowd)
+    given["threads"] = 2
+    with robot.running("vipe_ros.vipe_node", given) as process, robot.Talker() as talker:
+        loop = vipe_loop(talker)
+        talker.until(lambda: loop.trip(talker, crowd) > 0, "answer", process)
+        trips = [loop.trip(talker, crowd) for _ in range(FLAT_OUT // 3)]
+        yield _rate(f"{CROWD} people a message, threads 2", CROWD, trips)
 
 
-def _paced(talker: robot.Talker, ours: Loop, echo: Loop, message: Any) -> Iterator[Row]:
-    """At camera rate, each in turn half a period after the other."""
-    trips: dict[int, list[float]] = {0: [], 1: []}
+def _paced(talker: robot.Talker, ours: Loop, echo: Loop, message: Any, path: Path) -> Iterator[Row]:
+    """At camera rate, each in turn a third of a period after the other; the third is the bare
+    model in this process, whose weights have left the cache by then as they have in the node."""
+    model, check = runtime.load(path, CPU), model_file.read(path).check.first(1)
+    trips: list[list[float]] = [[], [], []]
     due = time.perf_counter()
-    for number in range(2 * MESSAGES):
-        due += 0.5 / RATE_HZ
+    for number in range(3 * MESSAGES):
+        due += 1 / 3 / RATE_HZ
         while (left := due - time.perf_counter()) > 0:
             talker.spin(left)
-        trips[number % 2].append((ours, echo)[number % 2].trip(talker, message))
+        which = number % 3
+        if which < 2:
+            trips[which].append((ours, echo)[which].trip(talker, message))
+        else:
+            trips[which].append(clock(lambda: model(check.points, check.visibility), 1))
     yield from _percentiles("one person, 30 Hz", trips[0], trips[1])
+    name = "of it the model alone"
+    yield from _percentiles(name, trips[2], trips[1], aims=(None, None))
 
 
 def _flat_out(
@@ -107,11 +120,13 @@ def _flat_out(
             which = number // 50 % 2  # in turns of fifty
             trips[which].append((ours, echo)[which].trip(talker, message))
         yield from _percentiles(f"{what}, flat out", trips[0], trips[1])
-        rate = people / float(np.nanmean(trips[0]))
-        yield Row(
-            f"bodies a second, {what} a message", "aim", rate, AIM_BODIES_PER_S,
-            AIM_BODIES_PER_S / rate, 1.0, "/s",
-        )  # fmt: skip
+        yield _rate(f"{what} a message", people, trips[0])
+
+
+def _rate(what: str, people: int, trips: list[float]) -> Row:
+    rate = people / float(np.nanmean(trips))
+    name = f"bodies a second, {what}"
+    return Row(name, "aim", rate, AIM_BODIES_PER_S, AIM_BODIES_PER_S / rate, 1.0, "/s")
 
 
 def _crowd(talker: robot.Talker, ours: Loop, message: Any) -> str:
@@ -125,8 +140,13 @@ def _crowd(talker: robot.Talker, ours: Loop, message: Any) -> str:
     return f"{CROWD} people at {RATE_HZ:.0f} Hz for {CROWD_SECONDS:.0f} s: {lost} of {count} lost"
 
 
-def _percentiles(what: str, ours: list[float], echo: list[float]) -> Iterator[Row]:
-    for name, share, aim in (("median", 50, AIM_MEDIAN), ("p99", 99, AIM_P99)):
+def _percentiles(
+    what: str,
+    ours: list[float],
+    echo: list[float],
+    aims: tuple[float | None, float | None] = (AIM_MEDIAN, AIM_P99),
+) -> Iterator[Row]:
+    for name, share, aim in zip(("median", "p99"), (50, 99), aims, strict=True):
         mine, bare = (1e3 * float(np.nanpercentile(t, share)) for t in (ours, echo))
         yield Row(f"{what}: {name}", "an echo of the message", mine, bare, mine / bare, aim)
 
@@ -171,7 +191,7 @@ def image_rows(path: Path) -> Iterator[Row | str]:
     from vipe_ros import image as images_of
 
     given = {"model": path.resolve(), "backend": CPU}
-    reliable = {"input_reliability": "reliable"}
+    reliable = {"input_reliability": "reliable", "input_depth": 5}
     with (
         robot.running("vipe_ros.keypoints_node", reliable, profile=True) as camera,
         robot.running("vipe_ros.vipe_node", given | reliable, profile=True),
@@ -187,11 +207,30 @@ def image_rows(path: Path) -> Iterator[Row | str]:
         ours, alone = [], []
         for pixels, message in zip(images, messages, strict=True):
             ours.append(loop.trip(talker, message))
-            start = time.perf_counter()
-            detector(pixels)
-            alone.append(time.perf_counter() - start)
+            alone.append(clock(lambda pixels=pixels: detector(pixels), 1))
         mine, base = (1e3 * float(np.nanmedian(times)) for times in (ours, alone))
         yield Row("image to outputs", "the detector alone", mine, base, mine / base, AIM_IMAGE)
+        mine = 1e3 * _stream(talker, loop, messages)
+        yield Row("an image of a stream", "the detector alone", mine, base, mine / base, AIM_IMAGE)
+
+
+def _stream(talker: robot.Talker, loop: Loop, messages: list[Any]) -> float:
+    """Seconds per image when the next one always waits: nodes work side by side."""
+    loop.came.clear()
+    sent, waiting = 0, 2
+    start = time.perf_counter()
+    while len(loop.came) < loop.answers * len(messages):
+        done = len(loop.came) // loop.answers
+        while sent < min(done + waiting, len(messages)):
+            messages[sent].header.stamp.sec, messages[sent].header.stamp.nanosec = divmod(
+                time.time_ns(), 10**9
+            )
+            loop.publish(messages[sent])
+            sent += 1
+        talker.spin(0.2)
+        if time.perf_counter() - start > robot.LIMIT_S:
+            raise VipeError("bench: images were lost on the way")
+    return (time.perf_counter() - start) / len(messages)
 
 
 def _images() -> list[np.ndarray]:

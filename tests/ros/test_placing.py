@@ -218,6 +218,38 @@ def test_tracked_bodies_on_demand(camera: Camera, peer: Peer) -> None:
     np.testing.assert_array_equal(np.reshape(last.points, (17, 2)), coco)
 
 
+def test_sides_that_were_swapped_are_put_right(camera: Camera, peer: Peer) -> None:
+    tracked = peer.listen(Bodies2D, "bodies_2d/tracked")
+    right, mirror = at(), list(skeletons.get("body13").mirror)
+
+    def told() -> bool:
+        camera.ask(body(right, "swap"))
+        return len(tracked) >= 10
+
+    peer.until(told, "tracked people")
+    before = peer.last_count(NODE, "swaps repaired")
+    (person,) = camera.ask(body(right[mirror], "swap")).bodies
+    assert person.swapped
+    peer.until(lambda: tracked[-1].bodies[0].swapped, "a swap that is told")
+    np.testing.assert_array_equal(np.reshape(tracked[-1].bodies[0].points, (13, 2)), right)
+    (person,) = camera.ask(body(right, "swap")).bodies
+    assert not person.swapped
+    peer.status(NODE, lambda s: s.count("swaps repaired") == before + 1)
+
+
+def test_a_second_out_of_sight_is_the_same_person(camera: Camera) -> None:
+    """Two people without ids; the one on the left is hidden for 25 images at 30 a second."""
+    for _ in range(5):
+        both = camera.ask(body(at(40), ""), body(at(420), "")).bodies
+    names = [person.track_id for person in both]
+    assert len(set(names)) == 2
+    for _ in range(25):
+        (alone,) = camera.ask(body(at(420), "")).bodies
+        assert alone.track_id == names[1]
+    back = camera.ask(body(at(420), ""), body(at(40), "")).bodies
+    assert [person.track_id for person in back] == names[::-1]
+
+
 def test_smoothing_tells_its_delay(camera: Camera, peer: Peer) -> None:
     assert peer.set(NODE, "smoothing", 1.0).successful
     before = np.array(camera.ask(body(at(), "s")).bodies[0].joints)

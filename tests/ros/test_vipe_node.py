@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from lifecycle_msgs.msg import Transition
 from vipe_msgs.msg import Bodies2D, Bodies3D, Embeddings
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -188,7 +189,8 @@ def test_camera_that_stops(running: Running) -> None:
 
 
 def test_diagnostics(running: Running, model_path: Any) -> None:
-    running.still_works()
+    for _ in range(2):  # a rate is of two
+        running.still_works()
     values = running.peer.status(NODE).values
     model = runtime.load(model_path)
     assert values["fingerprint"] == model.fingerprint
@@ -198,6 +200,8 @@ def test_diagnostics(running: Running, model_path: Any) -> None:
     assert int(values["published embeddings"]) == int(values["published bodies_3d"]) > 0
     assert int(values["received"]) > int(values["published embeddings"])
     assert values["dropped"] == "0"
+    assert values["bodies in view"] == "1"
+    assert float(values["input rate (Hz)"]) > 0
     for stage in ("input", "infer", "to embeddings"):
         median, p99 = (
             float(values[f"latency {stage} {which} (ms)"]) for which in ("median", "p99")
@@ -226,3 +230,16 @@ def test_markers_follow_the_bodies(running: Running) -> None:
     shown = running.peer.until(lambda: markers_of(stamp), "markers")
     gone = {(m.ns, m.id) for m in shown if m.action == Marker.DELETE}
     assert gone == {("body_8", 0), ("body_8", 1)}
+
+
+def test_nobody_is_left_on_the_screen_when_the_node_pauses(running: Running) -> None:
+    running.send(body(standing(), "9"))
+    running.peer.until(
+        lambda: any(m.ns == "body_9" for array in running.markers for m in array.markers), "marker"
+    )
+    running.markers.clear()
+    assert running.peer.change_state(NODE, Transition.TRANSITION_DEACTIVATE)
+    running.peer.until(lambda: running.markers, "removal")
+    gone = {(m.ns, m.action) for m in running.markers[-1].markers}
+    assert gone == {("body_9", Marker.DELETE)}
+    assert running.peer.change_state(NODE, Transition.TRANSITION_ACTIVATE)

@@ -39,7 +39,13 @@ if TYPE_CHECKING:
     from vipe_core.placement import Placements
     from vipe_core.runtime import Model
 
-_UNKNOWN = np.full(36, np.nan)
+_NOWHERE = PoseWithCovariance(
+    pose=Pose(
+        position=Point(x=np.nan, y=np.nan, z=np.nan),
+        orientation=Quaternion(x=np.nan, y=np.nan, z=np.nan, w=np.nan),
+    ),
+    covariance=np.full(36, np.nan),
+)
 
 
 def floats(values: np.ndarray) -> array:
@@ -189,8 +195,7 @@ def bodies_3d_message(header: Header, scene: Scene, model: Model) -> Bodies3D:
     )
     if scene.joints is None or scene.std is None or scene.placements is None:
         return message
-    placed = scene.placements
-    turns = quaternions(np.where(placed.placed[:, None, None], placed.rotation, np.nan))
+    placed, poses = scene.placements, _poses(scene.placements)
     message.bodies = [
         Body3D(
             track_id=name,
@@ -199,7 +204,7 @@ def bodies_3d_message(header: Header, scene: Scene, model: Model) -> Bodies3D:
             height=float(placed.height[i]),
             height_std=float(placed.height_std[i]),
             placement=placed.source[i],
-            pose=_pose(placed, i, turns[i]),
+            pose=poses[i],
             swapped=bool(scene.swapped[i]),
         )
         for i, name in enumerate(scene.people.track_ids)
@@ -207,16 +212,17 @@ def bodies_3d_message(header: Header, scene: Scene, model: Model) -> Bodies3D:
     return message
 
 
-def _pose(placements: Placements, person: int, turn: Quaternion) -> PoseWithCovariance:
-    """Where a body is; all NaN for one that is not placed."""
-    if not placements.placed[person]:
-        x = y = z = float("nan")
-        covariance = _UNKNOWN
-    else:
-        x, y, z = placements.translation[person].tolist()
-        covariance = placements.covariance[person].astype(np.float64).ravel()
-    pose = Pose(position=Point(x=x, y=y, z=z), orientation=turn)
-    return PoseWithCovariance(pose=pose, covariance=covariance)
+def _poses(placements: Placements) -> list[PoseWithCovariance]:
+    """Where bodies are; all NaN for one that is not placed."""
+    found = [_NOWHERE] * len(placements)
+    rows = np.flatnonzero(placements.placed)
+    turns = quaternions(placements.rotation[rows])
+    places = placements.translation[rows].tolist()
+    for row, turn, (x, y, z) in zip(rows, turns, places, strict=True):
+        pose = Pose(position=Point(x=x, y=y, z=z), orientation=turn)
+        covariance = placements.covariance[row].astype(np.float64).ravel()
+        found[row] = PoseWithCovariance(pose=pose, covariance=covariance)
+    return found
 
 
 def skeleton_message(name: str) -> Skeleton:

@@ -16,14 +16,15 @@ SKELETON = "body13"
 BATCH = (1, 8)  # a person, and a group, are what images show
 
 
-def load(path: str, backend: str, report: Report) -> Model:
-    """The model of the parameters ``model`` and ``backend``; its facts go to diagnostics.
+def load(path: str, backend: str, report: Report, threads: int = 1) -> Model:
+    """The model of the parameters ``model``, ``backend`` and ``threads``; its facts go to
+    diagnostics.
 
     Raises:
         VipeError: missing, damaged, not for the skeleton that the messages promise, or for
             windows of frames, which the nodes do not gather.
     """
-    model = runtime.load(path or model_file.default_path(), backend, BATCH)
+    model = runtime.load(path or model_file.default_path(), backend, BATCH, threads)
     info = model.metadata
     if info.skeleton_2d != SKELETON:
         raise VipeError(

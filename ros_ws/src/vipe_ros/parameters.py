@@ -99,6 +99,9 @@ class VipeParameters(InputParameters):
 
     model: str = parameter("", "Path of the model file; empty: the one that ships with VIPE.")
     backend: str = parameter("auto", "What runs the model: auto or the name of a backend.")
+    threads: int = parameter(
+        1, "CPU threads of the model; more pay for crowds, where no detector runs beside it.", 1, 64
+    )
     keypoints_type: str = parameter(
         "auto", "Type of `bodies_2d`: auto looks at what is published, else for example "
         "yolo_msgs/msg/DetectionArray.",

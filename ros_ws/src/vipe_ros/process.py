@@ -66,6 +66,7 @@ def spin(nodes: Sequence[BaseNode], serving: Event) -> None:
         executor.add_node(node)
         node.autostart()
     serving.set()
-    # The time limit closes a race of rclpy: a SIGTERM just before it waits does not wake it.
+    # A race of rclpy, a SIGTERM just before it waits that does not wake it, costs a second at
+    # most: then the timer of the diagnostics does. A time limit would make a timer at every turn.
     while rclpy.ok() and not any(node.finished for node in nodes):
-        executor.spin_once(timeout_sec=1.0)
+        executor.spin_once()

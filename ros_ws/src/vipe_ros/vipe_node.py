@@ -37,7 +37,8 @@ class VipeNode(BaseNode):
     def configure(self) -> None:
         adapters.check(self.settings.keypoints_type)
         self._check_loop()
-        self._model = models.load(self.settings.model, self.settings.backend, self.report)
+        given = self.settings
+        self._model = models.load(given.model, given.backend, self.report, given.threads)
         self._says = SceneOutputs(self, self._model)
         self._new_pipeline()
 
