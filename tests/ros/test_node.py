@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from vipe_msgs.msg import Bodies2D, Bodies3D
 
 from tests.ros.harness import Peer, Process, body, check_topics, header, people, standing
+from vipe_ros import node as node_module
+from vipe_ros.parameters import InputParameters
 
 NODE = "/vipe_node"
 
@@ -135,3 +139,30 @@ def test_simulated_time(fresh_peer: Peer, model_path: Path) -> None:
 
     fresh_peer.status(NODE, young)
     assert process.process.poll() is None
+
+
+def test_where_rclpy_tells_nothing_of_a_message(peer: Peer, monkeypatch: Any) -> None:
+    """As in Humble: callbacks take the message alone, and losses cannot be counted."""
+    monkeypatch.setattr(node_module, "TELLS_INFO", False)
+    node = node_module.BaseNode("plain", context=peer.node.context)
+    node.settings = InputParameters()
+    heard: list[Any] = []
+    subscription = node.add_input(Bodies2D, "plain_input", heard.append)
+    with pytest.raises(TypeError):
+        inspect.signature(subscription.callback).bind("message", "info")
+    executor = SingleThreadedExecutor(context=peer.node.context)
+    executor.add_node(node)
+    try:
+        publish = peer.talk(Bodies2D, "plain_input")
+
+        def received() -> bool:
+            publish(people(1, body(standing())))
+            executor.spin_once(timeout_sec=0.05)
+            return bool(heard)
+
+        peer.until(received, "message")
+        assert node.report.counts["received"] == len(heard)
+        assert node.report.counts["dropped"] == 0
+    finally:
+        executor.shutdown()
+        node.destroy_node()
