@@ -9,6 +9,7 @@ let the base, or a node between, stop for those, and for a `cmd_vel` that falls 
 
 from __future__ import annotations
 
+import argparse
 import math
 import signal
 import sys
@@ -25,6 +26,7 @@ from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 from vipe_msgs.msg import Bodies3D, Body3D
 
 LOST_S = 0.5  # out of sight for longer: stop, and look for somebody else
@@ -122,6 +124,10 @@ def trust(variance: float, max_std: float) -> float:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args(remove_ros_args(sys.argv)[1:])
     signals: list[int] = []  # rclpy's own handlers would leave no time to stop the robot
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, lambda number, _: signals.append(number))

@@ -8,6 +8,7 @@ publishes "LABEL by TRACK_ID" (std_msgs/String) on `reaction`.
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 
@@ -18,6 +19,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from rclpy.utilities import remove_ros_args
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from vipe_msgs.msg import Action, Actions
@@ -101,6 +103,10 @@ def seconds(stamp: Time) -> float:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args(remove_ros_args(sys.argv)[1:])
     signals: list[int] = []  # a flag, no exception: that might come in the middle of a message
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, lambda number, _: signals.append(number))

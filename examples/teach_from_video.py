@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -49,8 +50,10 @@ def detect(video: Path, label: str, start: float, end: float) -> KeypointFile:
     if not capture.isOpened():
         raise VipeError(f"video {video} cannot be opened")
     fps, detector = capture.get(cv2.CAP_PROP_FPS), BlazePose()
+    if not fps > 0:
+        raise VipeError(f"video {video} does not say how many images a second it has")
     points, visibility = [], []
-    for index in range(int(capture.get(cv2.CAP_PROP_FRAME_COUNT))):
+    for index in count():  # some files do not know how many images they have
         more, image = capture.read()
         if not more or index / fps > end:
             break

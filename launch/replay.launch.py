@@ -15,6 +15,7 @@ from launch.actions import (
     IncludeLaunchDescription,
     OpaqueFunction,
     RegisterEventHandler,
+    Shutdown,
 )
 from launch.event_handlers import OnProcessExit
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -67,8 +68,14 @@ def player(context):
     # Last: it takes every word that follows.
     command += ["--topics", *played(context)]
     playing = ExecuteProcess(cmd=command, output="screen")
+
+    def play(event, context):
+        if event.returncode == 0:
+            return [playing]
+        return [Shutdown(reason="a node is not ready: nothing is played")]
+
     return [
-        RegisterEventHandler(OnProcessExit(target_action=waiting, on_exit=[playing])),
+        RegisterEventHandler(OnProcessExit(target_action=waiting, on_exit=play)),
         waiting,
     ]
 

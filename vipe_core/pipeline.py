@@ -15,6 +15,7 @@ import numpy as np
 
 from vipe_core import skeletons
 from vipe_core.bodies import Bodies2D, Estimates
+from vipe_core.errors import VipeError
 from vipe_core.estimate import MIN_JOINTS, visible_joints
 from vipe_core.geometry.lens import Lens
 from vipe_core.placement import Placements, Placer
@@ -32,6 +33,7 @@ class Options:
 
     Attributes:
         min_joints: people with fewer joints of the model's skeleton visible are left out.
+        max_people: of more people in one image the least certain are left out.
         tracking: ``auto`` names people without an id, ``always`` renames everybody, ``never``.
         max_gap_s: out of sight for longer is a new person.
         repair_swaps: undo left/right swaps of whole bodies.
@@ -42,6 +44,7 @@ class Options:
     """
 
     min_joints: int = MIN_JOINTS
+    max_people: int = 100
     tracking: str = "auto"
     max_gap_s: float = 1.5
     repair_swaps: bool = True
@@ -64,6 +67,8 @@ class Scene:
         joints, std: (P, 17, 3) and (P, 17) metres in the body frame; None without a pose.
         placements: where they stand; None without a pose.
         too_few: visible joints of each person left out.
+        too_many: how many people more were left out.
+        problem: why nobody is placed, or not by depth, though it was asked for; "" for nothing.
     """
 
     people: Bodies2D
@@ -73,7 +78,9 @@ class Scene:
     joints: np.ndarray | None
     std: np.ndarray | None
     placements: Placements | None
-    too_few: tuple[int, ...]
+    too_few: tuple[int, ...] = ()
+    too_many: int = 0
+    problem: str = ""
 
 
 class Pipeline:
@@ -133,9 +140,14 @@ class Pipeline:
             lens: of the camera; None: nobody is placed.
             depth: (H, W) metres registered to the image, NaN where missing.
 
+        An id that comes twice in one image counts for the first who has it.
+
         Raises:
             VipeError: the stamp is not a number.
         """
+        given = len(people)
+        people = _unique(_most_certain(people, self._options.max_people))
+        too_many = given - len(people)
         people, body13, too_few = self._usable(people)
         with self._timed("infer"):
             estimates = self._model(body13.points, body13.visibility)
@@ -147,7 +159,7 @@ class Pipeline:
                 repaired = self._swaps.update(body13, stamp_s, estimates)
             body13, estimates, swapped = repaired.people, repaired.estimates, repaired.swapped
         people = _exchanged(people.with_track_ids(body13.track_ids), swapped)
-        scene = Scene(people, body13, estimates, swapped, None, None, None, too_few)
+        scene = Scene(people, body13, estimates, swapped, None, None, None, too_few, too_many)
         return scene if estimates.joints is None else self._placed(scene, stamp_s, lens, depth)
 
     def _usable(self, people: Bodies2D) -> tuple[Bodies2D, Bodies2D, tuple[int, ...]]:
@@ -169,16 +181,32 @@ class Pipeline:
         self, scene: Scene, stamp_s: float, lens: Lens | None, depth: np.ndarray | None
     ) -> Scene:
         joints, std = scene.estimates.pose()
-        if lens is None or self._options.placement == "none":
-            placements = self._nowhere(len(joints))
-        else:
-            with self._timed("place"):
-                placements = self._placer.place(scene.body13, scene.estimates, lens, stamp_s, depth)
+        if self._options.placement == "none":
+            lens = None
+        placements, problem = self._placements(scene, stamp_s, lens, depth)
         height = placements.height[:, None]
         scene = replace(
-            scene, joints=joints * height[..., None], std=std * height, placements=placements
-        )
+            scene, joints=joints * height[..., None], std=std * height, placements=placements,
+            problem=problem,
+        )  # fmt: skip
         return self._filters.smooth(scene, stamp_s) if self._filters else scene
+
+    def _placements(
+        self, scene: Scene, stamp_s: float, lens: Lens | None, depth: np.ndarray | None
+    ) -> tuple[Placements, str]:
+        """Where people are, and what was wrong: a depth image or a lens that does not belong to
+        the image costs the placement, not the rest."""
+        problem = ""
+        if lens is None:
+            return self._nowhere(len(scene.body13)), problem
+        for image in (None,) if depth is None else (depth, None):
+            try:
+                with self._timed("place"):
+                    found = self._placer.place(scene.body13, scene.estimates, lens, stamp_s, image)
+                return found, problem
+            except VipeError as error:
+                problem = str(error)
+        return self._nowhere(len(scene.body13)), problem
 
     def _nowhere(self, count: int) -> Placements:
         """People who are not placed."""
@@ -221,6 +249,27 @@ class _Filters:
                 rotation=self._turns.update(ids, placements.rotation, stamp_s),
             ),
         )
+
+
+def _most_certain(people: Bodies2D, count: int) -> Bodies2D:
+    """At most so many people, those with the best scores, in the order in which they came."""
+    if len(people) <= count:
+        return people
+    keep = np.zeros(len(people), bool)
+    keep[np.argsort(-np.nan_to_num(people.scores), kind="stable")[:count]] = True
+    return people.select(keep)
+
+
+def _unique(people: Bodies2D) -> Bodies2D:
+    """The people, without the ids that somebody before them has."""
+    names = [name for name in people.track_ids if name]
+    if len(set(names)) == len(names):
+        return people
+    seen: set[str] = set()
+    first = [name not in seen and not seen.add(name) for name in people.track_ids]
+    return people.with_track_ids(
+        [name if new else "" for name, new in zip(people.track_ids, first, strict=True)]
+    )
 
 
 def _odds(model: Model) -> tuple[float, float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +27,7 @@ def model() -> Model:
     return runtime.load(model_file.default_path(), "onnxruntime-cpu")
 
 
-def people(*shifts: float, ids: str | None = None, skeleton: str = "body13") -> Bodies2D:
+def people(*shifts: float, ids: Sequence[str] | None = None, skeleton: str = "body13") -> Bodies2D:
     """Standing people, each so many pixels to the right."""
     seen = project(skeletons.convert(standing(), "joints17", "body13"), CAMERA)
     points = seen + np.reshape(shifts, (-1, 1, 1)) * [1, 0]
@@ -129,3 +130,31 @@ def test_smoothing_makes_late_what_moves(model: Model) -> None:
 def test_a_stamp_that_is_no_number(model: Model) -> None:
     with pytest.raises(VipeError, match="stamp"):
         Pipeline(model)(people(0), float("nan"), LENS)
+
+
+def test_an_id_that_comes_twice_counts_for_the_first(model: Model) -> None:
+    names = Pipeline(model)(people(0, 200, 400, ids=["a", "a", ""]), 1.0).people.track_ids
+    assert names[0] == "a"
+    assert len(set(names)) == 3
+    assert all(names)
+
+
+def test_of_too_many_people_the_least_certain_are_left_out(model: Model) -> None:
+    given = people(*range(0, 60, 20), ids="abc")
+    given.scores[:] = 0.5, 0.9, 0.7
+    scene = Pipeline(model, Options(max_people=2))(given, 1.0)
+    assert scene.people.track_ids == ("b", "c")
+    assert scene.too_many == 1
+
+
+def test_a_lens_of_another_image_costs_the_placement_only(model: Model) -> None:
+    scene = Pipeline(model)(people(0), 1.0, replace(LENS, size=(100, 480)))
+    assert "100x480" in scene.problem
+    assert not scene.placements.placed.any()
+    assert scene.estimates.mean is not None
+
+
+def test_a_depth_image_of_another_shape_costs_the_depth_only(model: Model) -> None:
+    scene = Pipeline(model, Options(placement="depth"))(people(0), 1.0, LENS, np.ones((480, 100)))
+    assert scene.problem
+    assert scene.placements.source == ("height",)

@@ -11,6 +11,7 @@ import yaml
 
 from tests.ros.harness import ROOT
 from tools import launch_runner
+from tools.launch_runner.actions import ProcessExited
 
 RUNNER = [sys.executable, "-m", "tools.launch_runner"]
 FILES = VIPE, DEMO, REPLAY = [
@@ -51,7 +52,7 @@ class Visit:
         """Commands by executable; also of what is started when something else has ended."""
         context = launch_runner.load(path, given, self.folder)
         for handler in context.handlers:
-            for action in handler.on_exit:
+            for action in handler.on_exit(ProcessExited(0), context):
                 action.visit(context)
         return {Path(process.command[0]).name: process.command for process in context.processes}
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
 import sys
+import zlib
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -342,3 +345,21 @@ def test_undecodable(length: int) -> None:
     with pytest.raises(InputError) as caught:
         image.decompress(CompressedImage(format="png", data=data))
     assert caught.value.kind == "undecodable image"
+
+
+def test_a_small_file_of_a_huge_image() -> None:
+    """400 million pixels in a few bytes: refused by its header."""
+    head = struct.pack(">IIBBBBB", 20000, 20000, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(20001))), (b"IEND", b"")]
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+    # OpenCV reads its limit when it is imported: as a node does, in a process of its own.
+    code = (
+        "from sensor_msgs.msg import CompressedImage\nfrom vipe_ros import image\n"
+        f"try: image.decompress(CompressedImage(data={png!r}))\n"
+        "except image.InputError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "more than 50 million pixels" in done.stdout

@@ -148,6 +148,27 @@ def test_what_follows_a_process_is_started(fresh_peer: Peer, tmp_path: Path) -> 
     assert said == ["one", "two"]
 
 
+@pytest.mark.parametrize(("command", "expected"), [("true", ["went well"]), ("false", [])])
+def test_what_follows_may_depend_on_the_status(
+    fresh_peer: Peer, tmp_path: Path, command: str, expected: list[str]
+) -> None:
+    path = tmp_path / "test.launch.py"
+    path.write_text(
+        f"{HEAD}\ndef generate_launch_description():\n"
+        f"    first = ExecuteProcess(cmd=['{command}'], output='screen')\n"
+        "    then = ExecuteProcess(cmd=['echo', 'went well'], output='screen')\n"
+        "    def on_exit(event, context):\n"
+        "        return [then] if event.returncode == 0 else [Shutdown(reason='it failed')]\n"
+        "    handler = OnProcessExit(target_action=first, on_exit=on_exit)\n"
+        "    return LaunchDescription([RegisterEventHandler(handler), first])\n"
+    )
+    launch = fresh_peer.spawn([*RUNNER, str(path)])
+    assert launch.wait() == (0 if expected else 1)
+    said = [line for line in launch.output.splitlines() if not line.startswith("[launch]")]
+    assert said == expected
+    fresh_peer.processes.clear()
+
+
 def test_folder_of_launch_files_is_not_taken_for_the_package() -> None:
     code = "from tools import launch_runner; print(launch_runner.real_launch())"
     done = subprocess.run(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from vipe_msgs.msg import Bodies2D, Bodies3D
 
-from tests.ros.harness import Peer, Process, body, check_topics, header, people, standing
+from tests.ros.harness import BIN, Peer, Process, body, check_topics, header, people, standing
+from vipe_core.errors import VipeError
 from vipe_ros import node as node_module
 from vipe_ros.parameters import InputParameters
 
@@ -144,8 +148,8 @@ def test_simulated_time(fresh_peer: Peer, model_path: Path) -> None:
 def test_where_rclpy_tells_nothing_of_a_message(peer: Peer, monkeypatch: Any) -> None:
     """As in Humble: callbacks take the message alone, and losses cannot be counted."""
     monkeypatch.setattr(node_module, "TELLS_INFO", False)
+    monkeypatch.setattr(node_module.BaseNode, "parameters_type", InputParameters)
     node = node_module.BaseNode("plain", context=peer.node.context)
-    node.settings = InputParameters()
     heard: list[Any] = []
     subscription = node.add_input(Bodies2D, "plain_input", heard.append)
     with pytest.raises(TypeError):
@@ -166,3 +170,74 @@ def test_where_rclpy_tells_nothing_of_a_message(peer: Peer, monkeypatch: Any) ->
     finally:
         executor.shutdown()
         node.destroy_node()
+
+
+def test_an_activation_that_fails_says_so_and_leaves_nothing_open(peer: Peer) -> None:
+    class Fails(node_module.BaseNode):
+        parameters_type = InputParameters
+        broken = True
+
+        def activate(self) -> None:
+            self.add_input(Bodies2D, "half_open", print)
+            if self.broken:
+                raise VipeError("no")
+
+    node = Fails("fails", context=peer.node.context)
+    try:
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
+        assert node.report.failure == "cannot activate: no"
+        assert not list(node.subscriptions)
+        node.broken = False
+        assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        assert node.report.failure == ""
+        assert len(list(node.subscriptions)) == 1
+    finally:
+        node.destroy_node()
+
+
+def test_quality_of_service_is_that_of_the_last_configure(
+    fresh_peer: Peer, model_path: Path
+) -> None:
+    fresh_peer.start("vipe_node", model=str(model_path))
+    for wanted in (ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE):
+
+        def reliability() -> Any:
+            found = fresh_peer.node.get_subscriptions_info_by_topic("/bodies_2d")
+            return found[0].qos_profile.reliability if found else None
+
+        fresh_peer.until(lambda wanted=wanted: reliability() == wanted, wanted.name)
+        fresh_peer.set_text(NODE, "input_reliability", "reliable")
+        for transition in (4, 2, 1, 3):  # deactivate, cleanup, configure, activate
+            assert fresh_peer.change_state(NODE, transition)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--help"], 0, "cutoff of a still person in Hz"),
+        (["--height", "1.8"], 2, "error: '--height': write --ros-args -p parameter:=value"),
+    ],
+)
+def test_words_on_the_command_line(
+    tmp_path: Path, words: list[str], status: int, said: str
+) -> None:
+    done = subprocess.run([BIN / "vipe_node", *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == status
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_parameter_that_does_not_exist_is_missed(fresh_peer: Peer, model_path: Path) -> None:
+    process = fresh_peer.start("vipe_node", model=str(model_path), heigth=1.8)
+    fresh_peer.until(
+        lambda: process.said("there is no parameter heigth; did you mean height?"), "warning"
+    )
+
+
+def test_waiting_for_a_node_that_will_never_be_active(fresh_peer: Peer, tmp_path: Path) -> None:
+    fresh_peer.start("vipe_node", model=str(tmp_path / "none.onnx"))
+    waiting = fresh_peer.spawn([sys.executable, "-m", "vipe_ros.wait_until_active", NODE])
+    assert waiting.wait() == 1
+    assert waiting.said("/vipe_node does not become active")
+    fresh_peer.processes.remove(waiting)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from hri_msgs.msg import IdsList, Skeleton2D
+from lifecycle_msgs.msg import Transition
+from rcl_interfaces.srv import ListParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from tf2_msgs.msg import TFMessage
@@ -56,9 +58,14 @@ class Camera:
         self.publish = peer.talk(Bodies2D, "bodies_2d")
         self.info = peer.talk(CameraInfo, "camera_info")
         self.depth = peer.talk(Image, "depth")
-        while not self.bodies or not self.bodies[-1].bodies[0].placement:
+        self.see()
+
+    def see(self) -> None:
+        """Tell of the camera until people are placed."""
+        while True:
             self.info(camera_info(self.index))
-            self.ask(body(at()))
+            if self.ask(body(at())).bodies[0].placement:
+                return
 
     def ask(self, *given: Any, depth_m: float | None = None, skeleton: str = "body13") -> Bodies3D:
         self.index += 1
@@ -150,9 +157,9 @@ def test_joints_as_transforms_on_demand(camera: Camera, peer: Peer) -> None:
     place = wrist.transform.translation
     joint = np.reshape(message.bodies[0].joints, (17, 3))[joints.index("left_wrist")]
     np.testing.assert_allclose([place.x, place.y, place.z], joint)
-    assert peer.set(NODE, "joints_tf", False).successful
-    assert peer.set(NODE, "publish_tf", False).successful
+    assert peer.set(NODE, "publish_tf", False).successful  # joints would hang from nothing
     stamp = camera.ask(body(at(), "anna")).header.stamp
+    assert peer.set(NODE, "joints_tf", False).successful
     assert peer.set(NODE, "publish_tf", True).successful
     after = camera.ask(body(at(), "anna")).header.stamp
     peer.until(lambda: camera.frames(after), "transform")
@@ -174,24 +181,109 @@ def test_depth_gives_the_scale(camera: Camera) -> None:
 def test_rep_155(camera: Camera, peer: Peer) -> None:
     ids = peer.listen(IdsList, "/humans/bodies/tracked")
     message = camera.ask(body(at(), "7"))
-    assert message.bodies[0].track_id == "b7"  # a digit cannot begin a topic name
-    points = peer.listen(Skeleton2D, "/humans/bodies/b7/skeleton2d")
-    angles = peer.listen(JointState, "/humans/bodies/b7/joint_states")
+    assert message.bodies[0].track_id == "id_7"  # a digit cannot begin a topic name
+    points = peer.listen(Skeleton2D, "/humans/bodies/id_7/skeleton2d")
+    angles = peer.listen(JointState, "/humans/bodies/id_7/joint_states")
 
     def told() -> bool:
         camera.ask(body(at(), "7"))
         return bool(ids and points and angles)
 
     peer.until(told, "topics of REP-155")
-    assert list(ids[-1].ids) == ["b7"]
+    assert list(ids[-1].ids) == ["id_7"]
     nose = points[-1].skeleton[0]
     assert (nose.x, nose.y) == pytest.approx((320 / 640, 130 / 480))
-    assert {name.removesuffix("_b7") for name in angles[-1].name} <= set(NAMES)
+    assert {name.removesuffix("_id_7") for name in angles[-1].name} <= set(NAMES)
     assert np.isfinite(angles[-1].position).all()
     # Who is no longer in view has no topics.
     camera.ask()
-    peer.until(lambda: not peer.node.count_publishers("/humans/bodies/b7/skeleton2d"), "end")
+    peer.until(lambda: not peer.node.count_publishers("/humans/bodies/id_7/skeleton2d"), "end")
     peer.until(lambda: not ids[-1].ids, "empty list")
+
+
+def test_people_who_come_and_go_leave_nothing_behind(camera: Camera, peer: Peer) -> None:
+    def parameters() -> int:
+        answer = peer.call(ListParameters, f"{NODE}/list_parameters", ListParameters.Request())
+        return len(answer.result.names)
+
+    before = parameters()
+    for number in range(20):
+        camera.ask(body(at(), f"guest{number}"))
+    camera.ask()
+    assert parameters() == before
+
+    def left() -> list[str]:
+        names = peer.node.get_publisher_names_and_types_by_node("vipe_node", "/")
+        return [name for name, _ in names if "/humans/bodies/guest" in name]
+
+    peer.until(lambda: not left(), "end of the guests' topics")
+
+
+def test_nobody_is_tracked_by_a_node_that_pauses(camera: Camera, peer: Peer) -> None:
+    ids = peer.listen(IdsList, "/humans/bodies/tracked")
+
+    def told() -> bool:
+        camera.ask(body(at(), "here"))
+        return bool(ids)
+
+    peer.until(told, "ids")
+    assert peer.change_state(NODE, Transition.TRANSITION_DEACTIVATE)
+    peer.until(lambda: not ids[-1].ids, "empty list")
+    assert peer.change_state(NODE, Transition.TRANSITION_ACTIVATE)
+    camera.see()
+
+
+@pytest.mark.parametrize("case", ["depth that is a colour image", "lens of another image"])
+def test_what_cannot_be_used_costs_the_placement_only(
+    camera: Camera, peer: Peer, case: str
+) -> None:
+    errors = "errors: unknown encoding" if "depth" in case else "errors: cannot place"
+    before = peer.last_count(NODE, errors)
+    if "depth" in case:
+        image = depth_image(camera.index + 1, 3.0)
+        image.encoding, image.step = "rgb8", 3 * image.width
+        image.data = array("B", bytes(3 * image.width * image.height))
+        camera.depth(image)
+    else:
+        info = camera_info(0)
+        info.width = 200
+        camera.info(info)
+        peer.status(NODE, lambda s: s.values["camera"].startswith("200 x"))
+
+    def asked(status: Any) -> bool:
+        message = people(camera.index + 1, body(at(), "x"))
+        message.image_width, message.image_height = SIZE
+        camera.index += 1
+        camera.publish(message)
+        peer.until(lambda: camera.answer(message.header.stamp), "answer")
+        return status.count(errors) > before
+
+    peer.status(NODE, asked)
+    camera.see()
+
+
+def test_a_late_image_is_left_out_and_names_nobody_anew(camera: Camera, peer: Peer) -> None:
+    first = camera.ask(body(at(), "")).bodies[0].track_id
+    before = peer.last_count(NODE, "errors: late image")
+    camera.publish(people(camera.index - 3, body(at(), "")))
+    assert camera.ask(body(at(), "")).bodies[0].track_id == first
+    peer.status(NODE, lambda s: s.count("errors: late image") == before + 1)
+
+
+def test_images_without_a_stamp(camera: Camera, peer: Peer) -> None:
+    """They are followed by the time of their arrival, and have no place on /tf."""
+    camera.bodies.clear()
+    camera.tf.clear()
+    for _ in range(3):
+        message = people(0, body(at(), ""))
+        message.header.stamp.sec = message.header.stamp.nanosec = 0
+        camera.publish(message)
+    peer.until(lambda: len(camera.bodies) == 3, "answers")
+    assert len({m.bodies[0].track_id for m in camera.bodies}) == 1
+    assert {m.header.stamp.sec for m in camera.bodies} == {0}
+    stamp = camera.ask(body(at(), "later")).header.stamp
+    peer.until(lambda: camera.frames(stamp), "transform")
+    assert all(t.header.stamp.sec for m in camera.tf for t in m.transforms)
 
 
 def test_skeleton_is_described_to_who_comes_late(camera: Camera, peer: Peer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,9 +119,24 @@ class Shutdown(Action):
 
 
 class OnProcessExit:
-    def __init__(self, *, target_action: Process, on_exit: Action | Sequence[Action]) -> None:
+    """``on_exit`` may be a function of the event, which has a ``returncode``, and the context."""
+
+    def __init__(
+        self, *, target_action: Process, on_exit: Action | Sequence[Action] | Callable[..., Any]
+    ) -> None:
         self.target = target_action
-        self.on_exit = listed(on_exit)
+        self._on_exit = on_exit
+
+    def on_exit(self, event: ProcessExited, context: Context) -> Sequence[Action]:
+        given = self._on_exit
+        return listed(given(event, context) if callable(given) else given)
+
+
+@dataclass(frozen=True)
+class ProcessExited:
+    """The event that a process has ended."""
+
+    returncode: int
 
 
 class RegisterEventHandler(Action):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tools.launch_runner.actions import ProcessExited
 from tools.launch_runner.context import Context, LaunchError
 from tools.launch_runner.processes import Process
 
@@ -85,9 +86,13 @@ class Supervisor:
         status = ended.process.returncode
         print(f"[launch] {_name(ended)} ended with status {status}", flush=True)
         self.failed |= status != 0
-        handlers = [h.on_exit for h in self.context.handlers if h.target is ended]
+        event = ProcessExited(status)
         try:
-            for action in [*ended.on_exit, *(one for several in handlers for one in several)]:
+            actions = [*ended.on_exit]
+            for handler in self.context.handlers:
+                if handler.target is ended:
+                    actions += handler.on_exit(event, self.context)
+            for action in actions:
                 action.visit(self.context)
         except LaunchError as error:
             self.failed, self.context.shutdown = True, str(error)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from reprlib import repr  # of a file that may be anything
 from typing import Any
 
 from vipe_core.detectors import values
@@ -160,7 +161,7 @@ def _person(value: Any, layout: str, path: Path, where: str) -> PersonConfigurat
     if not isinstance(value, dict):
         raise VipeError(
             f"{where}: {layout} needs a person detector (model, layout), or the word {TRACK}: "
-            f"one person, followed; got {value!r}"
+            f"one person, followed; got {repr(value)}"
         )
     given = values.keys(value, _PERSON, ("model", "layout"), where)
     given["input"] = _input(given.get("input", {}), given["layout"], where)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from reprlib import repr  # of a file that may be anything
 from typing import Any
 
 from vipe_core import skeletons
@@ -18,10 +19,10 @@ Check = Callable[[Any, str], Any]
 def keys(given: Any, known: dict[str, Check], required: tuple[str, ...], where: str) -> dict:
     """A mapping whose keys are all known, its values checked."""
     if not isinstance(given, dict):
-        raise VipeError(f"{where}: keys and values needed, got {given!r}")
+        raise VipeError(f"{where}: keys and values needed, got {repr(given)}")
     for key in given:
         if key not in known:
-            raise VipeError(f"{where}: unknown key {key!r}; known: {', '.join(known)}")
+            raise VipeError(f"{where}: unknown key {repr(key)}; known: {', '.join(known)}")
     for key in required:
         if key not in given:
             raise VipeError(f"{where}: {key} is missing")
@@ -36,7 +37,7 @@ def anything(value: Any, where: str) -> Any:
 def text(value: Any, where: str) -> str:
     """A string that is not empty."""
     if not isinstance(value, str) or not value:
-        raise VipeError(f"{where}: text needed, got {value!r}")
+        raise VipeError(f"{where}: text needed, got {repr(value)}")
     return value
 
 
@@ -56,7 +57,7 @@ def skeleton(value: Any, where: str) -> str:
 def flag(value: Any, where: str) -> bool:
     """true or false."""
     if not isinstance(value, bool):
-        raise VipeError(f"{where}: true or false needed, got {value!r}")
+        raise VipeError(f"{where}: true or false needed, got {repr(value)}")
     return value
 
 
@@ -65,7 +66,7 @@ def one_of(*choices: str) -> Check:
 
     def check(value: Any, where: str) -> str:
         if value not in choices:
-            raise VipeError(f"{where}: {value!r} is unknown; known: {', '.join(choices)}")
+            raise VipeError(f"{where}: {repr(value)} is unknown; known: {', '.join(choices)}")
         return value
 
     return check
@@ -78,7 +79,7 @@ def number(low: float, high: float, kind: type = float) -> Check:
     def check(value: Any, where: str) -> Any:
         if type(value) not in allowed or not low <= value <= high:
             what = "whole number" if kind is int else "number"
-            raise VipeError(f"{where}: a {what} from {low} to {high} needed, got {value!r}")
+            raise VipeError(f"{where}: a {what} from {low} to {high} needed, got {repr(value)}")
         return kind(value)
 
     return check
@@ -89,7 +90,7 @@ def several(count: int, one: Check) -> Check:
 
     def check(value: Any, where: str) -> tuple:
         if not isinstance(value, list) or len(value) != count:
-            raise VipeError(f"{where}: a list of {count} needed, got {value!r}")
+            raise VipeError(f"{where}: a list of {count} needed, got {repr(value)}")
         return tuple(one(item, where) for item in value)
 
     return check

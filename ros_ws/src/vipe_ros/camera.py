@@ -42,6 +42,7 @@ class CameraInputs:
         self.lens: Lens | None = None
         self.size: tuple[int, int] | None = None
         self.frame = ""
+        node.report.facts["camera"] = "no camera_info yet: nobody is placed"
         self._known: CameraInfo | None = None
         self._depths: deque[Image] = deque(maxlen=_WAITING)
         node.add_side_input(CameraInfo, camera_info_topic(node), self._on_info)

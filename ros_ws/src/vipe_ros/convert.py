@@ -181,6 +181,8 @@ def _embedded(body: Embedding, size: int) -> Embedded:
     values = [numbers(getattr(body, name), size, name) for name in names]
     if not all(np.isfinite(value).all() for value in values):
         raise InputError("embedding not finite", f"embedding of {body.track_id!r} is not finite")
+    if any((value < 0).any() for value in values[1::2]):
+        raise InputError("negative variance", f"embedding of {body.track_id!r} has a variance < 0")
     return Embedded(body.track_id, *values, *[None] * (4 - len(values)))
 
 

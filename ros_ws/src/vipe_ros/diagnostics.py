@@ -37,7 +37,7 @@ class Report:
         self.failure = ""
         self._latencies: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WINDOW))
         self._arrivals: deque[float] = deque(maxlen=WINDOW)
-        self._told = 0
+        self._told: Counter[str] = Counter()
         self._sequence: dict[bytes, int] = {}
 
     def listen(self) -> None:
@@ -98,7 +98,7 @@ class Report:
             silence_s: seconds without input when that is too long, else None.
         """
         level, message = self._summary(state, silence_s)
-        self._told = self.errors.total()
+        self._told = self.errors.copy()
         values = {"state": state, **self.facts}
         if "received" in self.counts:
             values["input rate (Hz)"] = f"{0.0 if silence_s is not None else self.rate():.1f}"
@@ -120,7 +120,7 @@ class Report:
             return ERROR, self.failure
         if silence_s is not None:
             return STALE, f"no input for {silence_s:.1f} s"
-        fresh = self.errors.total() - self._told
-        if fresh > 0:
-            return WARN, f"{fresh} new errors: {', '.join(self.errors)}"
+        fresh = self.errors - self._told
+        if fresh:
+            return WARN, f"{fresh.total()} new errors: {', '.join(fresh)}"
         return OK, state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from array import array
 from dataclasses import dataclass
@@ -9,24 +10,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
 
 from vipe_core import joint_angles
 from vipe_core.errors import VipeError
 
 if TYPE_CHECKING:
-    from std_msgs.msg import Header
-
     from vipe_core.bodies import Bodies2D
     from vipe_ros.node import BaseNode
 
 ROOT = "/humans/bodies"
 _SKELETON = "hri18"
+_WORD = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,20}")
 
 
 def valid_id(track_id: str) -> str:
-    """The id as a topic name takes it: letters, digits and _, and no digit first."""
-    clean = re.sub(r"\W", "_", track_id, flags=re.ASCII)
-    return f"b{clean}" if clean[:1].isdigit() else clean
+    """The id as a word of a topic's name: letters, digits and _, no digit first, not long.
+
+    One that is neither such a word nor a number gets a hash, so that two never become one.
+    """
+    if not track_id or _WORD.fullmatch(track_id):
+        return track_id
+    if _NUMBER.fullmatch(track_id):
+        return f"id_{track_id}"
+    digest = hashlib.blake2b(track_id.encode(errors="surrogatepass"), digest_size=5).hexdigest()
+    return f"id_{digest}"
 
 
 def messages() -> Any:
@@ -95,6 +104,8 @@ class Humans:
         """Nobody is in view any more."""
         for name in list(self._bodies):
             self._forget(name)
+        header = Header(stamp=self._node.get_clock().now().to_msg())
+        self._tracked.publish(self._kinds.IdsList(header=header))
 
     def _publish_points(self, header: Header, people: Bodies2D, size: tuple[int, int]) -> None:
         people = people.to_skeleton(_SKELETON)

@@ -8,6 +8,7 @@ Which encodings are understood does not depend on the machine.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from array import array
@@ -24,6 +25,11 @@ from vipe_ros.errors import InputError
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import CompressedImage
+
+# OpenCV reads it when it is imported, which nobody has done yet: a few hundred bytes of PNG may
+# stand for gigabytes of pixels.
+MAX_PIXELS = 50_000_000
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
 
 
 @dataclass(frozen=True)
@@ -191,7 +197,7 @@ def decompress(message: CompressedImage) -> np.ndarray:
     cv_bridge is not asked: it decodes with cv2 too, but a grey image stays grey.
 
     Raises:
-        InputError: it cannot be decoded.
+        InputError: it cannot be decoded, or has more than :data:`MAX_PIXELS` pixels.
     """
     import cv2
 
@@ -204,7 +210,7 @@ def decompress(message: CompressedImage) -> np.ndarray:
         raise InputError(
             "undecodable image",
             f"compressed image of format {message.format!r} and {len(message.data)} bytes "
-            "cannot be decoded",
+            f"cannot be decoded, or has more than {MAX_PIXELS // 10**6} million pixels",
         )
     return image
 

@@ -7,9 +7,11 @@ ends it: see :meth:`BaseNode.guard`.
 
 from __future__ import annotations
 
+import difflib
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -27,6 +29,7 @@ from vipe_ros import parameters
 from vipe_ros.diagnostics import Report
 
 DIAGNOSTICS_PERIOD_S = 1.0
+_MOST_TEXT, _MOST_TRACE = 500, 4000  # characters
 RCLError = rclpy_implementation.RCLError
 # From Iron on a callback with two parameters is also told where a message comes from.
 TELLS_INFO = hasattr(Subscription, "CallbackType")
@@ -78,8 +81,20 @@ class BaseNode(LifecycleNode):
     def release(self) -> None:
         """Let go of what configure loaded. Called also after a configure that failed."""
 
+    def silent(self) -> None:
+        """Nothing has come for ``stale_after``; called once each time."""
+
     def apply(self) -> None:
         """Take over live parameters: ``settings`` has just changed, in any state."""
+
+    def warn_of_unknown_parameters(self) -> None:
+        """Parameters given at start that the node does not have: nobody would ever miss them."""
+        known = {entry.name for entry in fields(self.parameters_type)} | {"use_sim_time"}
+        for name in self._parameter_overrides:
+            if name not in known and not name.startswith("qos_overrides."):
+                alike = difflib.get_close_matches(name, known, 1)
+                meant = f"; did you mean {alike[0]}?" if alike else ""
+                self.get_logger().warning(f"there is no parameter {name}{meant}")
 
     def _on_set_parameters(self, given: Sequence[Any]) -> SetParametersResult:
         """Take live parameters over at once; refuse values that are no choice."""
@@ -102,11 +117,7 @@ class BaseNode(LifecycleNode):
             self.settings = parameters.read(self, self.parameters_type)
             self.configure()
         except Exception as error:  # rclpy would swallow it without a word
-            self.report.failure = f"cannot configure: {error}"
-            expected = isinstance(error, VipeError)
-            detail = "" if expected else f"\n{traceback.format_exc()}"
-            if self.context.ok():
-                self.get_logger().error(self.report.failure + detail)
+            self._fail("configure", error)
             self._let_go()
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
@@ -114,8 +125,20 @@ class BaseNode(LifecycleNode):
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
         result = super().on_activate(state)
         self._heard, self._stale = time.monotonic(), False
-        self.activate()
+        self.report.failure = ""
+        try:
+            self.activate()
+        except Exception as error:
+            self._fail("activate", error)
+            self.on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
         return result
+
+    def _fail(self, what: str, error: Exception) -> None:
+        self.report.failure = _cut(f"cannot {what}: {error}")
+        detail = "" if isinstance(error, VipeError) else f"\n{traceback.format_exc()}"
+        if self.context.ok():
+            self.get_logger().error(self.report.failure + detail)
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
         self.deactivate()
@@ -129,6 +152,11 @@ class BaseNode(LifecycleNode):
     def on_shutdown(self, state: Any) -> TransitionCallbackReturn:
         self._let_go()
         return super().on_shutdown(state)
+
+    def on_error(self, state: Any) -> TransitionCallbackReturn:
+        """A transition raised: let go of everything, and be ready to be configured anew."""
+        self._let_go()
+        return TransitionCallbackReturn.SUCCESS
 
     def autostart(self) -> bool:
         """Configure and activate, when the parameter says so; False when that failed."""
@@ -159,7 +187,7 @@ class BaseNode(LifecycleNode):
             qos = {"durability": DurabilityPolicy.TRANSIENT_LOCAL, "depth": 1, **qos}
         profile = QoSProfile(**{"depth": self.settings.output_depth, **qos})
         publisher = self.create_lifecycle_publisher(
-            kind, topic, profile, qos_overriding_options=_overridable()
+            kind, topic, profile, qos_overriding_options=self._overriding(topic)
         )
         self._outputs.append(publisher)
         number, label = self._state_machine.current_state
@@ -218,8 +246,21 @@ class BaseNode(LifecycleNode):
             durability=(DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE),
         )
         return self.create_subscription(
-            kind, topic, receive, profile, qos_overriding_options=_overridable()
+            kind, topic, receive, profile, qos_overriding_options=self._overriding(topic)
         )
+
+    def _overriding(self, topic: str) -> QoSOverridingOptions | None:
+        """What the parameters ``qos_overrides.<topic>...`` given at start say of a topic.
+
+        None where there are none: rclpy would declare them, read-only and for good, and the
+        values that they have then would outlive a change of ours.
+        """
+        given = [name for name in self._parameter_overrides if name.startswith("qos_overrides.")]
+        if not given:
+            return None
+        prefix = f"qos_overrides.{self.resolve_topic_name(topic)}."
+        of_this = any(name.startswith(prefix) for name in given)
+        return QoSOverridingOptions.with_default_policies() if of_this else None
 
     def _take(self, callback: Callable[[Any], None], message: Any, info: Any) -> None:
         self._heard, self._stale = time.monotonic(), False
@@ -240,12 +281,13 @@ class BaseNode(LifecycleNode):
             if not self.context.ok():
                 return  # told to stop in the middle of it
             kind = f"internal error {type(error).__name__}"
-            self.reject(kind, f"{error}\n{traceback.format_exc()}")
+            self.reject(kind, f"{_cut(str(error))}\n{traceback.format_exc()[-_MOST_TRACE:]}")
 
     def reject(self, kind: str, message: str) -> None:
         """Count something that could not be used; say the first of each kind."""
         if self.report.error(kind):
-            self.get_logger().warning(f"{kind}: {message} (said once, counted in /diagnostics)")
+            said = _cut(message)
+            self.get_logger().warning(f"{kind}: {said} (said once, counted in /diagnostics)")
 
     def publish(self, publisher: Any, message: Any) -> None:
         """Publish and count, and time from the stamp of the message to now."""
@@ -255,9 +297,9 @@ class BaseNode(LifecycleNode):
         self._age(f"to {topic}", message.header.stamp)
 
     def _age(self, stage: str, stamp: Any) -> None:
-        if stamp.sec or stamp.nanosec:  # no stamp, no age
-            sent = stamp.sec * 10**9 + stamp.nanosec
-            self.report.latency(stage, 1e-9 * (self.get_clock().now().nanoseconds - sent))
+        now = self.get_clock().now().nanoseconds
+        if now and (stamp.sec or stamp.nanosec):  # no clock yet, or no stamp: no age
+            self.report.latency(stage, 1e-9 * (now - stamp.sec * 10**9 - stamp.nanosec))
 
     # Diagnostics.
 
@@ -269,6 +311,7 @@ class BaseNode(LifecycleNode):
             topics = ", ".join(subscription.topic_name for subscription in self._inputs)
             kind = "input stopped" if self.report.counts["received"] else "no input yet"
             self.reject(kind, f"nothing on {topics} for {silence:.1f} s")
+            self.guard(self.silent)
         state = self._state_machine.current_state[1]
         status = self.report.status(self.get_fully_qualified_name(), state, silence)
         message = DiagnosticArray(status=[status])
@@ -283,9 +326,9 @@ class BaseNode(LifecycleNode):
         return silence if silence > self.settings.stale_after else None
 
 
-def _overridable() -> QoSOverridingOptions:
-    """Depth, reliability and history of a topic may be given as parameters ``qos_overrides...``"""
-    return QoSOverridingOptions.with_default_policies()
+def _cut(text: str) -> str:
+    """What others sent may be long, and is logged and told every second."""
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
 
 
 def _change_state(change: Callable[[Any, Any], Any], request: Any, response: Any) -> Any:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from vipe_msgs.msg import Bodies2D, Bodies3D, Embeddings, Skeleton
 from visualization_msgs.msg import MarkerArray
 
 from vipe_ros import convert, markers, transforms
+from vipe_ros.errors import InputError
 from vipe_ros.humans import Humans
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class SceneOutputs:
         self._bodies: Any = None
         self._markers: Any = None
         self._tf: Any = None
+        self._tf_message: Any = None
+        self._tf_stamp = (0, 0)
         if info.has_pose:
             self._bodies = add(Bodies3D, "bodies_3d")
             self._markers = add(MarkerArray, "markers")
@@ -70,7 +74,7 @@ class SceneOutputs:
             )
         if self._bodies is not None:
             publish(self._bodies, convert.bodies_3d_message(header, scene, self._model))
-            self._publish_tf(header, scene)
+            self._node.guard(self._publish_tf, header, scene)
             if self._shown or self._markers.get_subscription_count():
                 self._publish_markers(header, scene)
         if self._tracked.get_subscription_count():
@@ -95,22 +99,28 @@ class SceneOutputs:
         except ImportError:
             self._node.reject("no tf", "tf2_msgs is not installed: nothing goes to /tf")
             return None
+        self._tf_message = TFMessage
         return self._node.add_output(TFMessage, "/tf", depth=100)
 
     def _publish_tf(self, header: Header, scene: Scene) -> None:
-        settings = self._node.settings
-        if self._tf is None or scene.placements is None:
+        """Of people who are placed: the others' joints would hang from nothing."""
+        settings, placements = self._node.settings, scene.placements
+        if self._tf is None or placements is None or not settings.publish_tf:
             return
-        sent, ids = [], scene.people.track_ids
-        if settings.publish_tf:
-            sent += transforms.bodies(header, ids, scene.placements)
+        rows = np.flatnonzero(placements.placed)
+        stamp = (header.stamp.sec, header.stamp.nanosec)
+        # tf2 takes a frame once per stamp; one that is not filled in has no place in time.
+        if not len(rows) or not any(stamp) or stamp == self._tf_stamp:
+            return
+        if not header.frame_id:
+            raise InputError("no frame", "neither keypoints nor camera_info say their frame: no tf")
+        self._tf_stamp = stamp
+        ids = [scene.people.track_ids[row] for row in rows]
+        sent = transforms.bodies(header, scene.people.track_ids, placements)
         if settings.joints_tf and scene.joints is not None:
-            sent += transforms.joints(header, ids, scene.joints)
-        if sent:
-            from tf2_msgs.msg import TFMessage
-
-            self._tf.publish(TFMessage(transforms=sent))
-            self._node.report.counts["published tf"] += 1
+            sent += transforms.joints(header, ids, scene.joints[rows])
+        self._tf.publish(self._tf_message(transforms=sent))
+        self._node.report.counts["published tf"] += 1
 
     def _publish_markers(self, header: Header, scene: Scene) -> None:
         """Drawing costs more than estimating, so only for somebody who looks."""

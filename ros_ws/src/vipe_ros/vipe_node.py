@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from std_msgs.msg import Header
 
 from vipe_core import bodies, estimate
@@ -14,10 +17,13 @@ from vipe_core.errors import VipeError
 from vipe_core.pipeline import Options, Pipeline, Scene
 from vipe_ros import adapters, convert, humans, models
 from vipe_ros.camera import CameraInputs
+from vipe_ros.errors import InputError
 from vipe_ros.node import BaseNode
 from vipe_ros.parameters import VipeParameters
 from vipe_ros.process import run
 from vipe_ros.scene_outputs import SceneOutputs
+
+LATE_S = 1.0  # images that overtake each other are less apart than that
 
 
 class VipeNode(BaseNode):
@@ -69,12 +75,14 @@ class VipeNode(BaseNode):
             raise VipeError(f"humans:=true would publish on {source}, which is read; set it false")
 
     def _new_pipeline(self) -> None:
+        self._newest = -math.inf
         self._pipeline = Pipeline(self._model, self._options(), self.report.timed)
 
     def _options(self) -> Options:
         given = self.settings
         return Options(
             min_joints=given.min_joints,
+            max_people=given.max_people,
             tracking=given.tracking,
             max_gap_s=given.max_gap,
             repair_swaps=given.repair_swaps,
@@ -88,22 +96,47 @@ class VipeNode(BaseNode):
     def _size(self) -> tuple[int, int] | None:
         return self._camera.size
 
+    def silent(self) -> None:
+        self._says.clear()
+
     def _on_people(self, header: Header, people: bodies.Bodies2D) -> None:
         estimate.check_skeleton(people.skeleton, self._model)
-        stamp_s = convert.seconds(header.stamp)
+        stamp_s = self._moment(header)
         size = people.image_size or self._camera.size
-        lens = self._camera.lens
-        if lens is not None:
-            lens = lens.for_size(size)
         people = replace(people, image_size=size)
         if self.settings.humans:  # REP-155: one id in topics, frames and messages
             people = people.with_track_ids([humans.valid_id(name) for name in people.track_ids])
-        scene = self._pipeline(people, stamp_s, lens, self._camera.depth(stamp_s))
+        scene = self._pipeline(people, stamp_s, self._camera.lens, self._depth(stamp_s))
         self._count(scene)
         # The keypoints of some sources bear another frame than the one of their image.
         header = Header(stamp=header.stamp, frame_id=self._camera.frame or header.frame_id)
         with self.report.timed("publish"):
             self._says.publish(header, scene, size)
+
+    def _moment(self, header: Header) -> float:
+        """Seconds of an image: its stamp, or now where it is not filled in.
+
+        Raises:
+            InputError: it is a little older than the one before. More than a little is a bag
+                that starts again, and everybody is somebody new.
+        """
+        stamp_s = convert.seconds(header.stamp)
+        if not stamp_s:
+            self.report.counts["without stamp"] += 1
+            return time.monotonic()
+        late, self._newest = self._newest - stamp_s, max(stamp_s, self._newest)
+        if 0 < late < LATE_S:
+            raise InputError("late image", f"an image is {late:.3f} s older than the one before")
+        self._newest = stamp_s
+        return stamp_s
+
+    def _depth(self, stamp_s: float) -> np.ndarray | None:
+        """The depth image of that moment; what is wrong with it costs nothing else."""
+        try:
+            return self._camera.depth(stamp_s)
+        except InputError as error:
+            self.reject(error.kind, str(error))
+            return None
 
     def _count(self, scene: Scene) -> None:
         counts, facts = self.report.counts, self.report.facts
@@ -114,6 +147,11 @@ class VipeNode(BaseNode):
             facts["bodies placed"] = str(int(scene.placements.placed.sum()))
         if self.settings.smoothing:
             facts["smoothing delay (ms)"] = f"{1e3 * self._pipeline.delay_s:.0f}"
+        if scene.too_many:
+            self.report.counts["bodies left out"] += scene.too_many
+            self.reject("too many bodies", f"{scene.too_many} left out, see max_people")
+        if scene.problem:
+            self.reject("cannot place", scene.problem)
         for count in scene.too_few:
             self.reject(
                 "too few joints",
