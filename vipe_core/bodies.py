@@ -76,7 +76,7 @@ class Bodies2D:
             raise VipeError(f"{len(scores)} scores and {len(track_ids)} ids for {count} people")
         present = np.isfinite(points).all(axis=-1)
         points[~present] = np.nan
-        visibility = np.where(present, np.clip(np.nan_to_num(visibility), 0, 1), 0)
+        visibility = np.where(present, np.minimum(np.fmax(visibility, 0), 1), 0)
         return cls(
             points,
             visibility.astype(np.float32),

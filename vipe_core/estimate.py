@@ -107,8 +107,8 @@ def _windows(model: Model, lead: tuple[int, ...], stamps: np.ndarray | None) -> 
 
 def visible_joints(points: np.ndarray, visibility: np.ndarray) -> np.ndarray:
     """How many joints (...,) of points (..., J, 2) the model's graph will not mask."""
-    near = (np.abs(np.where(np.isfinite(points), points, np.inf)) < _FAR).all(-1)
-    return (near & (np.nan_to_num(visibility) >= _VISIBLE)).sum(-1)
+    near = (np.abs(points) < _FAR).all(-1)  # NaN is not
+    return (near & (visibility >= _VISIBLE)).sum(-1)
 
 
 def _heads(estimates: Estimates) -> dict[str, np.ndarray]:

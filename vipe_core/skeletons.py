@@ -214,17 +214,34 @@ def get(skeleton: str | Skeleton) -> Skeleton:
         raise VipeError(f"unknown skeleton {skeleton!r}; known: {known}") from None
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """How the joints of one skeleton become those of another.
+
+    Attributes:
+        taken: (J_target,) the source index that each joint is; 0 for the others.
+        derived: target index and source indices of the joints that are means.
+        missing: target indices of the joints that cannot be made.
+    """
+
+    taken: np.ndarray
+    derived: list[tuple[int, list[int]]]
+    missing: list[int]
+
+
 @cache
-def _sources(source: Skeleton, target: Skeleton) -> tuple[tuple[int, ...], ...]:
-    """Per target joint the source indices whose mean it is; () where there is none."""
-
-    def of(joint: str) -> tuple[int, ...]:
-        if joint in source:
-            return (source.index(joint),)
+def _plan(source: Skeleton, target: Skeleton) -> _Plan:
+    derived, missing = [], []
+    for j, joint in enumerate(target.joints):
         parts = _DERIVED.get(joint, ())
-        return tuple(source.indices(*parts)) if parts and all(p in source for p in parts) else ()
-
-    return tuple(of(joint) for joint in target.joints)
+        if joint in source:
+            continue
+        if parts and all(part in source for part in parts):
+            derived.append((j, source.indices(*parts)))
+        else:
+            missing.append(j)
+    taken = [source.index(joint) if joint in source else 0 for joint in target.joints]
+    return _Plan(np.array(taken), derived, missing)
 
 
 def convert(points: np.ndarray, source: str | Skeleton, target: str | Skeleton) -> np.ndarray:
@@ -246,10 +263,12 @@ def convert(points: np.ndarray, source: str | Skeleton, target: str | Skeleton) 
     points = np.asarray(points)
     points = points.astype(np.result_type(points.dtype, np.float32), copy=False)
     _check_joints(points.shape, -2, source)
-    out = np.full((*points.shape[:-2], len(target), points.shape[-1]), np.nan, points.dtype)
-    for j, indices in enumerate(_sources(source, target)):
-        if indices:
-            out[..., j, :] = points[..., list(indices), :].mean(axis=-2)
+    plan = _plan(source, target)
+    out = points.take(plan.taken, axis=-2)
+    for j, indices in plan.derived:
+        out[..., j, :] = points[..., indices, :].mean(axis=-2)
+    if plan.missing:
+        out[..., plan.missing, :] = np.nan
     return out
 
 
@@ -261,10 +280,12 @@ def convert_visibility(
     source, target = get(source), get(target)
     visibility = np.asarray(visibility)
     _check_joints(visibility.shape, -1, source)
-    out = np.zeros((*visibility.shape[:-1], len(target)), visibility.dtype)
-    for j, indices in enumerate(_sources(source, target)):
-        if indices:
-            out[..., j] = visibility[..., list(indices)].min(axis=-1)
+    plan = _plan(source, target)
+    out = visibility.take(plan.taken, axis=-1)
+    for j, indices in plan.derived:
+        out[..., j] = visibility[..., indices].min(axis=-1)
+    if plan.missing:
+        out[..., plan.missing] = 0
     return out
 
 

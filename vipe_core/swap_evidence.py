@@ -6,6 +6,7 @@ All evidence is in log-odds, of P people at once, on body13.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from vipe_core.bodies import Estimates
 from vipe_core.skeletons import BODY13
 
 MIRROR = list(BODY13.mirror)
+_SIDES = np.array([range(len(BODY13)), MIRROR])  # as they are, and exchanged
 _STIFF = np.array([name.endswith(("nose", "shoulder", "hip")) for name in BODY13.joints])
 
 
@@ -49,10 +51,20 @@ class SwapFilter:
     margin: float = 1.0
     forget_s: float = 1.5
 
-    @property
+    @cached_property
     def speed(self) -> np.ndarray:
         """(13,) of each joint, in sizes per second."""
         return np.where(_STIFF, self.torso_speed, self.limb_speed)
+
+    @property
+    def change_per_s(self) -> float:
+        """How fast the detector's state is forgotten."""
+        return self.enter_per_s + self.leave_per_s
+
+    @cached_property
+    def usual(self) -> np.ndarray:
+        """(2,) shares of the time in which the detector is right, and in which it swaps."""
+        return np.array([self.leave_per_s, self.enter_per_s]) / self.change_per_s
 
 
 def time_evidence(
@@ -75,14 +87,16 @@ def time_evidence(
         gap_s: (P,) seconds between the two.
         parameters: see :class:`SwapFilter`.
     """
-    other = before[:, MIRROR]
+    gap = now[:, None] - before[:, _SIDES]  # (P, 2, 13, 2)
     # A joint of which the memory has one side only would speak for that side alone.
-    both = np.isfinite(before + other + now).all(axis=-1)
+    both = np.isfinite(gap.sum(axis=(1, 3)))
     weight = np.where(both, visibility, 0)
+    gap = np.where(both[:, None, :, None], gap, 0)
+    gap = gap - _shift(gap, weight[:, None])
     spread = parameters.noise**2 + (parameters.speed * gap_s[:, None] / 2) ** 2
     spread = spread * _size(before)[:, None] ** 2
-    against = _misfit(now - other, weight, spread) - _misfit(now - before, weight, spread)
-    return parameters.time_weight * against
+    misfit = np.log1p((gap * gap).sum(axis=-1) / (2 * spread[:, None])) @ weight[..., None]
+    return 2 * parameters.time_weight * (misfit[:, 1, 0] - misfit[:, 0, 0])
 
 
 def spread_evidence(
@@ -110,40 +124,32 @@ def follow(
     most: a turning body is followed, labels that jump are not. A joint that is not there now
     goes with the body; one that was not there before is taken as it is.
     """
-    common = np.asarray(np.isfinite(before + now).all(axis=-1))
-    before = before + _shift(now - before, common)[:, None]
-    step = now - before
+    gap = now - before
+    common = np.isfinite(gap.sum(axis=-1))
+    gap = np.where(common[..., None], gap, 0)
+    shift = _shift(gap, common)
+    step = (gap - shift) * common[..., None]
     length = np.hypot(step[..., 0], step[..., 1])
-    most = parameters.speed * gap_s[:, None] * _size(before)[:, None]
-    share = np.minimum(1, most / np.maximum(length, 1e-9))[..., None]
-    seen = np.asarray(np.isfinite(now).all(axis=-1))
-    moved = np.where(share < 1, before + share * step, now)
-    return np.where(common[..., None], moved, np.where(seen[..., None], now, before))
+    most = parameters.speed * (gap_s * _size(before))[:, None]
+    share = np.minimum(1, most / np.maximum(length, 1e-9))
+    return np.where(np.isnan(before), now, before + shift + share[..., None] * step)
 
 
 def exchange(points: np.ndarray, swapped: np.ndarray) -> np.ndarray:
     """(P, 13, ...) with left and right exchanged where ``swapped`` (P,)."""
+    if not swapped.any():
+        return points
     where = swapped.reshape(-1, *[1] * (points.ndim - 1))
     return np.where(where, points[:, MIRROR], points)
 
 
-def _misfit(gap: np.ndarray, weight: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """(P,) negative log-likelihood of differences (P, 13, 2) less the body's shift."""
-    gap = np.where(weight[..., None] > 0, gap - _shift(gap, weight)[:, None], 0)
-    squared = (gap * gap).sum(axis=-1)
-    return 2 * (weight * np.log1p(squared / (2 * spread))).sum(axis=-1)
-
-
 def _shift(gap: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(P, 2) weighted mean of differences (P, 13, 2); 0 where nothing has weight."""
-    weight = weight[..., None]
-    total = np.maximum(weight.sum(axis=1), 1e-6)
-    return np.where(weight > 0, weight * gap, 0).sum(axis=1) / total
+    """(..., 1, 2) weighted mean of differences (..., 13, 2); 0 where nothing has weight."""
+    total = np.maximum(weight.sum(axis=-1), 1e-6)
+    return weight[..., None, :] @ gap / total[..., None, None]
 
 
 def _size(points: np.ndarray) -> np.ndarray:
-    """(P,) diagonal in pixels of the box around the joints (P, 13, 2) that are there."""
-    low = np.where(np.isnan(points), np.inf, points).min(axis=1)
-    high = np.where(np.isnan(points), -np.inf, points).max(axis=1)
-    size = np.hypot(*(high - low).T)
-    return np.where(np.isfinite(size), np.maximum(size, 1), 1)
+    """(P,) diagonal in pixels, at least 1, of the box around joints (P, 13, 2) that are there."""
+    box = np.fmax.reduce(points, axis=1) - np.fmin.reduce(points, axis=1)
+    return np.fmax(np.hypot(box[:, 0], box[:, 1]), 1)

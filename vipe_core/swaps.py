@@ -35,6 +35,8 @@ Infer = Callable[[np.ndarray, np.ndarray], Estimates]
 
 # So sure and no surer: what was believed for a minute must be undone in seconds.
 _MOST_LOG_ODDS = 12.0
+# States: the detector's labels are right, they are swapped.
+_SIGNS, _STAYS = np.array([1.0, -1.0]), np.eye(2)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class SwapRepair:
             share = np.minimum(1, before.gap_s[asked] / self._filter.spread_every_s)
             said = spread_evidence(_rows(estimates, asked), exchanged, self._filter)
             log_odds[asked] += share * said
-        log_odds = np.clip(log_odds, -_MOST_LOG_ODDS, _MOST_LOG_ODDS)
+        log_odds = np.minimum(np.maximum(log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)
         self._remember(people, stamp_s, before, chain, log_odds)
         swapped = named & (log_odds < -self._filter.margin)
         return _repaired(people, estimates, swapped, asked, exchanged)
@@ -173,7 +175,8 @@ class SwapRepair:
         """Keep each body under the labels that are now believed right."""
         swapped = log_odds < 0
         # The likeliest way here may say that the memory itself was the wrong way round.
-        came_from = chain[np.arange(len(chain)), :, swapped.astype(int)].argmax(axis=1) == 1
+        likelier = chain[:, 1] > chain[:, 0]  # (P, 2): to come here from swapped
+        came_from = np.where(swapped, likelier[:, 1], likelier[:, 0])
         then = exchange(before.points, came_from != before.swapped)
         points = follow(then, exchange(people.points, swapped), before.gap_s, self._filter)
         for row, name in enumerate(people.track_ids):
@@ -188,14 +191,12 @@ def _chain(before: _Tracks, change: np.ndarray, parameters: SwapFilter) -> np.nd
     State 0: the detector's labels are right, 1: they are swapped. ``change`` (P,) are the
     log-odds of the labels being those of the memory.
     """
-    rate = parameters.enter_per_s + parameters.leave_per_s
-    settled = 1 - np.exp(-rate * before.gap_s)[:, None, None]
-    usual = np.array([parameters.leave_per_s, parameters.enter_per_s]) / rate
-    step = settled * usual + (1 - settled) * np.eye(2)
-    belief = -np.logaddexp(0, np.stack([-before.log_odds, before.log_odds], axis=-1))
+    kept = np.exp(-parameters.change_per_s * before.gap_s)[:, None, None]
+    step = parameters.usual + kept * (_STAYS - parameters.usual)
+    belief = -np.logaddexp(0, -before.log_odds[:, None] * _SIGNS)
     # The memory's labels are the detector's labels of then, exchanged if believed swapped.
-    other = ~np.eye(2, dtype=bool) ^ before.swapped[:, None, None]
-    said = np.where(other, -0.5, 0.5) * change[:, None, None]
+    same = np.where(before.swapped, -0.5, 0.5) * change
+    said = same[:, None, None] * (_SIGNS[:, None] * _SIGNS)
     return belief[..., None] + np.log(np.maximum(step, 1e-12)) + said
 
 

@@ -69,6 +69,24 @@ class TestSolver:
         assert turned_by(found.rotation, seen.rotation).max() < 1e-4
         np.testing.assert_allclose(np.linalg.det(found.rotation), 1)
 
+    def test_normal_equations_against_differences_of_the_cost(self):
+        seen, rng = Seen(6), np.random.default_rng(2)
+        rays = seen.rays + rng.normal(0, 0.02, seen.rays.shape)  # some joints are outliers
+        problem = pnp._Problem(seen.joints[:, IN_17], rays, np.full(rays.shape[:2], 100.0))
+        place = seen.root / seen.height[:, None]
+        information, slope = problem.normal_equations(problem.start(seen.rotation, place))
+        assert np.linalg.eigvalsh(information).min() > 0
+        for k, step in enumerate(1e-6 * np.eye(6)):
+            ahead, behind = (
+                problem.start(
+                    pnp.small_rotation(sign * step[None, 3:]) @ seen.rotation,
+                    place + sign * step[:3],
+                ).cost
+                for sign in (1, -1)
+            )
+            gradient = (ahead - behind) / (2 * 1e-6)
+            np.testing.assert_allclose(2 * slope[:, k, 0], gradient, rtol=1e-4, atol=1e-2)
+
     def test_the_same_optimum_as_opencv(self):
         cv2 = pytest.importorskip("cv2")
         # In the middle of the image: beside it OpenCV's plane of the errors is another one.

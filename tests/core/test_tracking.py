@@ -6,11 +6,14 @@ from itertools import count
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from vipe_core import skeletons
 from vipe_core.bodies import Bodies2D, Estimates
 from vipe_core.errors import VipeError
 from vipe_core.tracking import Tracker
+from vipe_core.tracking.evidence import pose_evidence, undisputed
+from vipe_core.tracking.tracks import Sighting, Tracks
 
 RNG = np.random.default_rng(0)
 # A standing person about 200 px tall, mirror-symmetric about x = 0.
@@ -366,3 +369,61 @@ def test_embeddings_that_are_not_finite_say_nothing():
 def test_stamp_that_is_no_number(stamp):
     with pytest.raises(VipeError, match="seconds needed"):
         Tracker().update(crowd(), stamp)
+
+
+def test_swapped_sides_are_remembered_as_they_were():
+    tracker = tracker_of()
+    waving = ARMS_UP.copy()
+    waving[4::2] = PERSON[4::2]  # one arm only
+    people = [at(300 * place, person=waving) for place in range(3)]
+    tracker.update(bodies(*people), 0.0)
+    swapped = [people[1][SWAPPED], people[2], people[0][SWAPPED]]
+    assert tracker.update(bodies(*swapped), 1 / 30).track_ids == (name(2), name(3), name(1))
+    np.testing.assert_array_equal(tracker._tracks.points, people)
+
+
+def seen_as(mean: np.ndarray, stamp_s: float) -> Sighting:
+    """People of whom only the embeddings (N, D) matter."""
+    count, points = len(mean), np.zeros((len(mean), 13, 2))
+    return Sighting(points, points[..., 0], np.ones(count), mean, 0 * mean + 0.01, stamp_s)
+
+
+def most_evidence(distance: float) -> float:
+    """Log-odds that embeddings so far apart add at once, sides swapped or not."""
+    tracks = Tracks().with_new(["a"], seen_as(np.zeros((1, 2)), 0.0))
+    people = seen_as(np.full((2, 2), distance), 0.0)
+    return float(pose_evidence(tracks, people, ODDS)[0, 0])
+
+
+def test_what_embeddings_can_not_change():
+    """Of random log-odds: whatever the embeddings add, who is who stays."""
+    rng = np.random.default_rng(0)
+    least, most = most_evidence(1e3), most_evidence(0.0)
+    asked = 0
+    for _ in range(400):
+        score = rng.choice([-20.0, -1.0, -0.5, 1.0, 2.5, 6.0], (3, 4), p=[0.7, *[0.06] * 5])
+        if not undisputed(score):
+            asked += 1
+            continue
+        added = score + rng.choice([least, 0.0, most], score.shape)
+        gains = [np.where(odds > 0, odds + 10, 0) for odds in (score, added)]
+        pairs = [linear_sum_assignment(gain, maximize=True) for gain in gains]
+        found = [
+            {(t, p) for t, p in zip(*pair, strict=True) if gain[t, p] > 0}
+            for pair, gain in zip(pairs, gains, strict=True)
+        ]
+        assert found[0] == found[1]
+    assert 100 < asked < 380
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        [[6.0, 6.0]],  # two people for a track
+        [[6.0], [6.0]],  # two tracks for a person
+        [[1.0]],  # embeddings could speak against it
+        [[-0.5]],  # and for it
+    ],
+)
+def test_what_embeddings_are_asked_about(score):
+    assert not undisputed(np.array(score))

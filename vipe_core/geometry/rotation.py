@@ -1,4 +1,4 @@
-"""Rotations as vectors: the axis, as long as the angle in radians."""
+"""Rotations as vectors (the axis, as long as the angle in radians) and as quaternions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,22 @@ import numpy as np
 _CROSS = np.array(
     [[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0.0]]
 )
+# matrix @ _PRODUCTS, both row by row, and 1 on the diagonal: 4 times the products of the elements
+# x, y, z, w of the quaternion with each other.
+_PRODUCTS = np.array(
+    [
+        [1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1],
+        [0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, -1, 0, 0, -1, 0],
+        [0, 0, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0],
+        [0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0],
+        [-1, 0, 0, 0, 0, 1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1],
+        [0, 0, 0, -1, 0, 0, 1, 0, 0, 1, 0, 0, -1, 0, 0, 0],
+        [0, 0, 1, 0, 0, 0, 0, -1, 1, 0, 0, 0, 0, -1, 0, 0],
+        [0, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0],
+        [-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1.0],
+    ]
+)
+_IDENTITY4 = np.eye(4)
 
 
 def cross_matrix(vector: np.ndarray) -> np.ndarray:
@@ -26,26 +42,22 @@ def rotation_matrix(vector: np.ndarray) -> np.ndarray:
 
 def rotation_vector(rotation: np.ndarray) -> np.ndarray:
     """(..., 3) of rotations (..., 3, 3); its length is at most pi, where either of two signs
-    is right.
+    is right."""
+    q = quaternion(rotation)
+    sine = np.linalg.norm(q[..., :3], axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, np.abs(q[..., 3:])) * np.where(q[..., 3:] < 0, -1, 1)
+    return angle * q[..., :3] / np.where(sine > 0, sine, 1)
+
+
+def quaternion(rotation: np.ndarray) -> np.ndarray:
+    """(..., 4) unit quaternions x, y, z, w of rotations (..., 3, 3), with either of the two signs;
+    NaN where there is NaN in a rotation.
 
     Source: the products of a quaternion's elements are linear in the matrix; the row of the
     largest one is the quaternion, but for its length (Shepperd 1978).
     """
-    r = rotation
-    xx, yy, zz = r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]
-    products = np.empty((*r.shape[:-2], 4, 4))
-    products[..., 0, 0] = 1 + xx + yy + zz
-    products[..., 1, 1] = 1 + xx - yy - zz
-    products[..., 2, 2] = 1 - xx + yy - zz
-    products[..., 3, 3] = 1 - xx - yy + zz
-    products[..., 0, 1] = products[..., 1, 0] = r[..., 2, 1] - r[..., 1, 2]
-    products[..., 0, 2] = products[..., 2, 0] = r[..., 0, 2] - r[..., 2, 0]
-    products[..., 0, 3] = products[..., 3, 0] = r[..., 1, 0] - r[..., 0, 1]
-    products[..., 1, 2] = products[..., 2, 1] = r[..., 0, 1] + r[..., 1, 0]
-    products[..., 1, 3] = products[..., 3, 1] = r[..., 0, 2] + r[..., 2, 0]
-    products[..., 2, 3] = products[..., 3, 2] = r[..., 1, 2] + r[..., 2, 1]
+    flat = rotation.reshape(*rotation.shape[:-2], 9)
+    products = (flat @ _PRODUCTS).reshape(*rotation.shape[:-2], 4, 4) + _IDENTITY4
     best = np.diagonal(products, axis1=-2, axis2=-1).argmax(axis=-1)[..., None, None]
     q = np.take_along_axis(products, best, axis=-2)[..., 0, :]
-    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
-    angle = 2 * np.arctan2(sine, np.abs(q[..., :1])) * np.where(q[..., :1] < 0, -1, 1)
-    return angle * q[..., 1:] / np.where(sine > 0, sine, 1)
+    return q / np.linalg.norm(q, axis=-1, keepdims=True)

@@ -22,6 +22,7 @@ _POINT_STD, _BODY_STD = 0.012, 0.018
 # What all joints of a lifted pose have in common, which no fit can see: its size (a share) and
 # the direction of its axes (radians). Measured with the suite `placement`.
 _SIZE_STD, _AXES_STD = 0.02, 0.15
+_IDENTITY3 = np.eye(3)
 
 
 @dataclass(frozen=True)
@@ -197,16 +198,17 @@ def _common(pose: pnp.Pose) -> pnp.Pose:
     along = place[:, :, None] * place[:, None]  # (P, 3, 3)
     square = np.maximum((place * place).sum(axis=1), 1e-9)[:, None, None]
     covariance = pose.covariance.copy()
-    covariance[:, :3, :3] += _BODY_STD**2 * (np.eye(3) - along / square) + _SIZE_STD**2 * along
-    covariance[:, 3:, 3:] += _AXES_STD**2 * np.eye(3)
+    along_the_ray = (_SIZE_STD**2 - _BODY_STD**2 / square) * along
+    covariance[:, :3, :3] += _BODY_STD**2 * _IDENTITY3 + along_the_ray
+    covariance[:, 3:, 3:] += _AXES_STD**2 * _IDENTITY3
     return pnp.Pose(pose.ok, pose.rotation, place, covariance)
 
 
 def _in_metres(pose: pnp.Pose, height: np.ndarray, height_std: np.ndarray) -> pnp.Pose:
     """Statures to metres: an uncertain height moves a body along its ray."""
-    covariance = _common(pose).covariance
-    covariance[:, :3] *= height[:, None, None]
-    covariance[:, :, :3] *= height[:, None, None]
+    covariance, metres = _common(pose).covariance, height[:, None, None]
+    covariance[:, :3] *= metres
+    covariance[:, :, :3] *= metres
     moved = pose.translation * height_std[:, None]
     covariance[:, :3, :3] += moved[:, :, None] * moved[:, None]
     return pnp.Pose(pose.ok, pose.rotation, pose.translation * height[:, None], covariance)

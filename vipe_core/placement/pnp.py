@@ -25,6 +25,13 @@ _FLAT = 0.02  # statures: a body that spreads less than this across its length i
 _WIDEST, _LARGEST = 50.0, 10.0  # of a ray (89 degrees) and of a joint in statures
 _IDENTITY3, _IDENTITY6 = np.eye(3), np.eye(6)
 _RIDGE = 1e-6 * _IDENTITY6  # against directions of which nothing is seen
+# Derivatives of an image (u, v) = (X, Y) / Z, times Z: by X, Y, Z they are linear in (u, v, 1), and
+# those of (X, Y, Z) by a translation and a rotation in (1, x, y, z), the turned joint. So the rows
+# (6 parameters by u and v) are sums of the 12 products of the two.
+_BY_PLACE = np.array([[[0, 0, 1], [0, 0, 0], [-1, 0, 0]], [[0, 0, 0], [0, 0, 1], [0, -1, 0.0]]])
+_BY_POSE = np.zeros((3, 6, 4))
+_BY_POSE[:, :3, 0], _BY_POSE[:, 3:, 1:] = _IDENTITY3, np.swapaxes(cross_matrix(_IDENTITY3), 0, 1)
+_DERIVATIVES = np.einsum("cka,kpb->pcab", _BY_PLACE, _BY_POSE).reshape(12, 12)
 
 
 @dataclass(frozen=True)
@@ -77,12 +84,13 @@ def solve(joints: np.ndarray, rays: np.ndarray, sigma: np.ndarray) -> Pose:
     rotation, translation, scale, solid = _start(joints, rays, weight)
     gain = np.sqrt(weight) / scale[:, None]
     both = _Problem(*(np.concatenate([part, part]) for part in (joints, rays, gain)))
-    early = both.improve(both.start(rotation, translation), _EARLY_STEPS)
-    first = early.cost[: len(joints)] <= early.cost[len(joints) :]
-    pick = np.arange(len(joints)) + np.where(first, 0, len(joints))
+    early = both.start(rotation, translation)
+    both.improve(early, _EARLY_STEPS)
+    second = early.cost[: len(joints)] > early.cost[len(joints) :]
     one = _Problem(joints, rays, gain)
-    fit = one.improve(early.rows(pick), _STEPS)
-    back = np.swapaxes(turn, -1, -2)
+    fit = early.rows(np.arange(len(joints)) + len(joints) * second)
+    one.improve(fit, _STEPS)
+    back = turn.swapaxes(-1, -2)
     return Pose(
         ok & solid & fit.converged,
         back @ fit.rotation,
@@ -91,7 +99,7 @@ def solve(joints: np.ndarray, rays: np.ndarray, sigma: np.ndarray) -> Pose:
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Fit:
     """State of N fits: the pose, what is seen of it (see ``_Problem._see``), its cost (N,), the
     damping (N,) of the next step, and whether (N,) a step was small."""
@@ -109,7 +117,7 @@ class _Fit:
         return self.done & np.isfinite(self.cost)
 
     def rows(self, pick: np.ndarray) -> _Fit:
-        """Some of the fits."""
+        """A copy of some of the fits."""
         return _Fit(**{name: value[pick] for name, value in vars(self).items()})
 
 
@@ -120,9 +128,9 @@ class _Problem:
     """
 
     def __init__(self, joints: np.ndarray, rays: np.ndarray, gain: np.ndarray) -> None:
-        self.joints = np.ascontiguousarray(np.swapaxes(joints, -1, -2))  # (N, 3, J)
-        self.rays = np.ascontiguousarray(np.swapaxes(rays, -1, -2))  # (N, 2, J)
-        self.gain = gain[:, None]
+        self.joints = np.ascontiguousarray(joints.swapaxes(-1, -2))  # (N, 3, J)
+        self.rays = np.ascontiguousarray(rays.swapaxes(-1, -2))  # (N, 2, J)
+        self.gain = gain
 
     def start(self, rotation: np.ndarray, translation: np.ndarray) -> _Fit:
         """Fits that have these poses."""
@@ -130,64 +138,55 @@ class _Problem:
         damping = np.full(len(rotation), 1e-3)
         return _Fit(rotation, translation, seen, cost, damping, np.zeros(len(rotation), bool))
 
-    def improve(self, fit: _Fit, steps: int) -> _Fit:
-        """Levenberg-Marquardt of all fits at once, each with its own damping."""
+    def improve(self, fit: _Fit, steps: int) -> None:
+        """Levenberg-Marquardt of all fits at once, each with its own damping; in place."""
         for _ in range(steps):
             information, slope = self.normal_equations(fit)
             information *= 1 + fit.damping[:, None, None] * _IDENTITY6
-            information += _RIDGE
-            step = -np.linalg.solve(information, slope)[..., 0]
-            rotation, translation = (
-                small_rotation(step[:, 3:]) @ fit.rotation,
-                fit.translation + step[:, :3],
-            )
+            step = -np.linalg.solve(information + _RIDGE, slope)[..., 0]
+            rotation = small_rotation(step[:, 3:]) @ fit.rotation
+            translation = fit.translation + step[:, :3]
             cost, seen = self._see(rotation, translation)
             # Who is done stays: nobody's answer depends on who else is in the image.
             better = (cost <= fit.cost) & ~fit.done
-            fit = _Fit(
-                np.where(better[:, None, None], rotation, fit.rotation),
-                np.where(better[:, None], translation, fit.translation),
-                np.where(better[:, None, None], seen, fit.seen),
-                np.where(better, cost, fit.cost),
-                fit.damping * np.where(better, 0.1, 10),
-                fit.done | (np.abs(step).max(axis=1) < _SMALL),
-            )
+            wide = better[:, None, None]
+            np.copyto(fit.rotation, rotation, where=wide)
+            np.copyto(fit.translation, translation, where=wide[..., 0])
+            np.copyto(fit.seen, seen, where=wide)
+            np.copyto(fit.cost, cost, where=better)
+            fit.damping *= np.where(better, 0.1, 10)
+            fit.done |= np.abs(step).max(axis=1) < _SMALL
             if fit.done.all():
                 break
-        return fit
 
     def _see(self, rotation: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Huber's cost (N,), twice, so that it is a chi-square; inf behind the camera. And
-        (N, 9, J): the turned joint, its image, the error in standard deviations, the error's
-        length and the inverse depth."""
-        seen = np.empty((len(rotation), 9, self.joints.shape[-1]))
-        seen[:, :3] = rotation @ self.joints
-        depth = seen[:, 2] + translation[:, 2:]
-        seen[:, 8] = 1 / np.maximum(depth, _NEAREST)
-        seen[:, 3:5] = (seen[:, :2] + translation[:, :2, None]) * seen[:, 8:]
-        error = seen[:, 5:7] = (seen[:, 3:5] - self.rays) * self.gain
-        length = seen[:, 7] = np.sqrt((error * error).sum(axis=1))
+        (N, 10, J): the image (u, v), 1, the turned joint, the error in standard deviations, the
+        error's length and the inverse depth."""
+        seen = np.empty((len(rotation), 10, self.joints.shape[-1]))
+        seen[:, 2] = 1
+        seen[:, 3:6] = turned = rotation @ self.joints
+        placed = turned + translation[..., None]
+        inverse = seen[:, 9] = 1 / np.maximum(placed[:, 2], _NEAREST)
+        image = seen[:, :2] = placed[:, :2] * inverse[:, None]
+        error = seen[:, 6:8] = (image - self.rays) * self.gain[:, None]
+        length = seen[:, 8] = np.hypot(error[:, 0], error[:, 1])
         inner = np.minimum(length, _HUBER)
         cost = (inner * (2 * length - inner)).sum(axis=1)
-        cost[depth.min(axis=1) <= _NEAREST] = np.inf
+        cost[placed[:, 2].min(axis=1) <= _NEAREST] = np.inf
         return cost, seen
 
     def normal_equations(self, fit: _Fit) -> tuple[np.ndarray, np.ndarray]:
         """J'WJ (N, 6, 6) and J'W error (N, 6, 1), with Huber's weights, for a translation and
         a rotation vector from the left."""
         seen = fit.seen
-        x, y, z, u, v = (seen[:, i] for i in range(5))
-        half = np.sqrt(_HUBER / np.maximum(seen[:, 7], _HUBER))[:, None]  # of the weight
-        jacobian = np.zeros((len(seen), 6, 2, seen.shape[-1]))
-        jacobian[:, 0, 0] = jacobian[:, 1, 1] = 1
-        jacobian[:, 2] = -seen[:, 3:5]
-        jacobian[:, 3, 0], jacobian[:, 3, 1] = -u * y, -z - v * y
-        jacobian[:, 4, 0], jacobian[:, 4, 1] = z + u * x, v * x
-        jacobian[:, 5, 0], jacobian[:, 5, 1] = -y, x
-        jacobian *= (seen[:, 8:] * self.gain * half)[:, None]
+        half = np.sqrt(_HUBER / np.maximum(seen[:, 8], _HUBER))  # of the weight
+        solid = seen[:, 2:6] * (seen[:, 9] * self.gain * half)[:, None]
+        products = seen[:, :3, None] * solid[:, None]  # (N, 3, 4, J)
+        jacobian = _DERIVATIVES @ products.reshape(len(seen), 12, -1)
         flat = jacobian.reshape(len(seen), 6, -1)
-        slope = flat @ (seen[:, 5:7] * half).reshape(len(seen), -1, 1)
-        return flat @ np.swapaxes(flat, -1, -2), slope
+        error = (seen[:, 6:8] * half[:, None]).reshape(len(seen), -1, 1)
+        return flat @ flat.swapaxes(-1, -2), flat @ error
 
 
 def _start(
@@ -199,14 +198,15 @@ def _start(
     The image is linear in the two long axes of the body; how much the third one shows follows
     from the rows of a rotation being unit vectors, but for its sign.
     """
-    middle, centre = _mean(joints, weight), _mean(rays, weight)
-    shape, image = joints - middle[:, None], rays - centre[:, None]
-    share = (weight / weight.sum(axis=1, keepdims=True))[..., None]
-    spread, axes = np.linalg.eigh(np.swapaxes(shape * share, -1, -2) @ shape)
+    share = weight / weight.sum(axis=1, keepdims=True)
+    middle, centre = share[:, None] @ joints, share[:, None] @ rays  # (N, 1, 3) and (N, 1, 2)
+    shape, image = joints - middle, rays - centre
+    weighted = (shape * share[..., None]).swapaxes(-1, -2)
+    spread, axes = np.linalg.eigh(weighted @ shape)
     axes[..., :1] = cross_matrix(axes[..., 1]) @ axes[..., 2:]  # right-handed
     solid = spread[:, 1] > _FLAT**2
     long = np.maximum(spread[:, 1:], 1e-12)
-    linear = np.swapaxes(image * share, -1, -2) @ (shape @ axes[..., 1:]) / long[:, None]
+    linear = (weighted @ image).swapaxes(-1, -2) @ axes[..., 1:] / long[:, None]
     u, singular, _ = np.linalg.svd(linear)
     scale = np.maximum(singular[:, 0], 1e-6)
     third = np.sqrt(np.maximum(scale**2 - singular[:, 1] ** 2, 0))[:, None] * u[..., 1]
@@ -216,15 +216,16 @@ def _start(
     rotation[:, :, :2] /= scale[:, None, None]
     last = cross_matrix(rotation[:, :, 0]) @ rotation[:, :, 1, :, None]
     rotation[:, :, 2] = last[..., 0]
-    rotation = rotation @ np.swapaxes(axes, -1, -2)
-    place = np.concatenate([centre, np.ones((len(centre), 1))], axis=1) / scale[:, None]
-    translation = place - (rotation @ middle[..., None])[..., 0]
+    rotation = rotation @ axes.swapaxes(-1, -2)
+    translation = -(rotation @ middle.swapaxes(-1, -2))[..., 0]
+    translation[..., :2] += centre[:, 0] / scale[:, None]
+    translation[..., 2] += 1 / scale
     return rotation.reshape(-1, 3, 3), translation.reshape(-1, 3), scale, solid
 
 
 def _small(values: np.ndarray, limit: float) -> np.ndarray:
     """(N, J) whether all coordinates of (N, J, D) are within the limit; NaN is not."""
-    return np.max(np.abs(values), axis=-1) < limit
+    return np.abs(values).max(axis=-1) < limit
 
 
 def _mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -234,17 +235,18 @@ def _mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def _towards(ray: np.ndarray) -> np.ndarray:
     """(N, 3, 3) from the camera to one whose z axis is the ray (x, y, 1); its x stays level."""
-    x, y = ray[:, 0], ray[:, 1]
-    zero, one = np.zeros_like(x), np.ones_like(x)
-    rows = np.array([[one, zero, -x], [-x * y, 1 + x * x, -y], [x, y, one]])
-    rows /= np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
-    return np.moveaxis(rows, -1, 0)
+    turn = np.zeros((len(ray), 3, 3))
+    turn[:, 0, 0] = turn[:, 2, 2] = 1
+    turn[:, 0, 2], turn[:, 2, :2] = -ray[:, 0], ray
+    turn[:, ::2] /= np.sqrt(np.square(turn[:, ::2]).sum(axis=2, keepdims=True))
+    turn[:, 1] = (cross_matrix(turn[:, 2]) @ turn[:, 0, :, None])[..., 0]
+    return turn
 
 
 def _turned(rays: np.ndarray, turn: np.ndarray) -> np.ndarray:
     """Rays (N, J, 2) in cameras that are turned by (N, 3, 3). One that comes to lie at a right
     angle to the new axis or beyond is moved far out, where it weighs as an outlier."""
-    turned = rays @ np.swapaxes(turn[..., :2], -1, -2) + turn[:, None, :, 2]
+    turned = rays @ turn[..., :2].swapaxes(-1, -2) + turn[:, None, :, 2]
     return turned[..., :2] / np.maximum(turned[..., 2:], 1e-3)
 
 
@@ -268,4 +270,4 @@ def _rotated(covariance: np.ndarray, turn: np.ndarray) -> np.ndarray:
     """Covariance (N, 6, 6) of two vectors in axes turned by (N, 3, 3)."""
     both = np.zeros_like(covariance)
     both[:, :3, :3] = both[:, 3:, 3:] = turn
-    return both @ covariance @ np.swapaxes(both, -1, -2)
+    return both @ covariance @ both.swapaxes(-1, -2)

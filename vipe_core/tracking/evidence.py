@@ -28,6 +28,8 @@ _PRIOR = 6.0
 _LOOKS = 2.0
 # Log-odds of the embeddings: their weight, those of no news, and how fast poses change.
 _POSE_WEIGHT, _POSE_NEUTRAL, _POSE_S = 0.5, 1.4, 0.5
+# So much and no more can they add or take away: match probabilities end at 0.05 and 0.95.
+_POSE_FOR, _POSE_AGAINST = (_POSE_WEIGHT * (3.0 + sign * _POSE_NEUTRAL) for sign in (-1, 1))
 _LEAST = 1e-3  # trust in a joint that is there but not visible
 
 
@@ -38,7 +40,8 @@ class Evidence:
     Attributes:
         score: (T, M) log-odds for being the same.
         mirrored: (T, M) whether the sides of the person fit better when swapped.
-        shift: (T, M, 2) pixels from where the body is expected to where it is.
+        shift: (T, 2 M, 2) pixels from where the body is expected to where it is: of the M people
+            as they are, and then with swapped sides.
     """
 
     score: np.ndarray
@@ -47,12 +50,7 @@ class Evidence:
 
 
 def weigh(
-    tracks: Tracks,
-    expected: np.ndarray,
-    people: Sighting,
-    mirrored: Sighting,
-    skeleton: str,
-    predicted: bool,
+    tracks: Tracks, expected: np.ndarray, people: Sighting, skeleton: str, predicted: bool
 ) -> Evidence:
     """What the places of the joints say.
 
@@ -62,67 +60,74 @@ def weigh(
 
     Args:
         tracks: T people with ``expected`` (T, J, 2) pixels.
-        people: M people; ``mirrored``: the same with swapped sides. Detectors swap left and
+        people: 2 M: M people, and then the same with swapped sides. Detectors swap left and
             right of a whole body now and then, and that is no new person.
         skeleton: of both.
         predicted: whether their velocities are followed.
     """
     gaps = people.stamp_s - tracks.seen_s
-    body = _spread(gaps, tracks.followed_s if predicted else np.zeros(len(tracks)))
-    swing = _SWING_PER_S * np.minimum(gaps, _SWING_S)[:, None] * _swings(skeleton)
-    tolerance = np.hypot(np.hypot(_NOISE, body)[:, None], swing)  # (T, J)
+    body = np.hypot(_NOISE, _spread(gaps, tracks.followed_s if predicted else 0.0))
+    swing = (_SWING_PER_S * np.minimum(gaps, _SWING_S))[:, None] * _swings(skeleton)
+    tolerance = np.hypot(body[:, None], swing)  # (T, J)
     known = tracks.size[:, None]
-    size = np.clip(people.size, known, _GROWTH * known)
-    sides = [_similarity(tracks, expected, one, tolerance, size) for one in (people, mirrored)]
-    swapped = sides[1][0] > sides[0][0]
-    similar = np.where(swapped, sides[1][0], sides[0][0])
-    shift = np.where(swapped[..., None], sides[1][1], sides[0][1])
-    area = 2 * np.log(np.hypot(1, body / _NOISE))
-    score = _PRIOR + _LOOKS * np.log(np.maximum(similar, 1e-9)) - area[:, None]
-    return Evidence(score, swapped, shift)
+    size = np.minimum(np.maximum(people.size, known), _GROWTH * known)
+    similar, shift = _similarity(tracks, expected, people, tolerance, size)
+    count = len(people) // 2
+    plain, other = similar[:, :count], similar[:, count:]
+    best = np.maximum(np.maximum(plain, other), 1e-9)
+    area = 2 * np.log(body / _NOISE)
+    score = _PRIOR + _LOOKS * np.log(best) - area[:, None]
+    return Evidence(score, other > plain, shift)
 
 
-def pose_evidence(
-    tracks: Tracks, people: Sighting, mirrored: Sighting, odds: tuple[float, float]
-) -> np.ndarray:
+def undisputed(score: np.ndarray) -> bool:
+    """Whether the log-odds (T, M) are such that no embedding could change who is who: everybody
+    is one person of before or nobody, for certain."""
+    track, person = np.nonzero(score > -_POSE_FOR)
+    if not len(set(track.tolist())) == len(set(person.tolist())) == len(track):
+        return False
+    return bool((score[track, person] > _POSE_AGAINST).all())
+
+
+def pose_evidence(tracks: Tracks, people: Sighting, odds: tuple[float, float]) -> np.ndarray:
     """(T, M) log-odds that the embeddings add: the same pose from whatever side, sides swapped or
     not. 0 where an embedding is missing; it fades with the time in which a pose changes.
 
     Args:
+        people: 2 M, as in :func:`weigh`.
         odds: slope and offset of the model's match probability.
     """
     gaps = people.stamp_s - tracks.seen_s
-    known = tracks.mean[:, None], tracks.variance[:, None]
-    probability = [
-        likelihood_match_probability(*known, one.mean, one.variance, *odds)
-        for one in (people, mirrored)
-    ]
-    best = np.fmax(*probability)
+    probability = likelihood_match_probability(
+        tracks.mean[:, None], tracks.variance[:, None], people.mean, people.variance, *odds
+    )
+    best = np.fmax.reduce(probability.reshape(len(tracks), 2, -1), axis=1)
     gain = np.log(best / (1 - best)) - _POSE_NEUTRAL
-    return np.nan_to_num(_POSE_WEIGHT * np.exp(-gaps / _POSE_S)[:, None] * gain)
+    weight = _POSE_WEIGHT * np.exp(gaps / -_POSE_S)
+    return np.where(np.isnan(gain), 0, weight[:, None] * gain)
 
 
-def _spread(gaps: np.ndarray, followed_s: np.ndarray) -> np.ndarray:
+def _spread(gaps: np.ndarray, followed_s: np.ndarray | float) -> np.ndarray:
     """(T,) how far bodies may be from where they are expected, in sizes."""
-    unknown = _UNKNOWN_PER_S * np.exp(-followed_s / _KNOWN_AFTER_S)
+    unknown = _UNKNOWN_PER_S * np.exp(followed_s / -_KNOWN_AFTER_S)
     return np.hypot(_WANDER_PER_S, unknown) * gaps
 
 
 def _similarity(
     tracks: Tracks, expected: np.ndarray, people: Sighting, tolerance: np.ndarray, size: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(T, M) weighted mean of exp(-distance^2 / 2 tolerance^2) over joints that both have, and
-    (T, M, 2) the weighted mean of what they are off."""
-    gap = people.points - expected[:, None]  # (T, M, J, 2)
+    """(T, N) weighted mean of exp(-distance^2 / 2 tolerance^2) over joints that both have, and
+    (T, N, 2) the weighted mean of what they are off."""
+    gap = people.points - expected[:, None]  # (T, N, J, 2)
     squared = (gap * gap).sum(axis=-1)
-    both = np.isfinite(squared)
-    gap[~both], squared[~both] = 0, 0
+    missing = ~np.isfinite(squared)
+    gap[missing], squared[missing] = 0, 0
     weight = (np.minimum(people.trust, tracks.trust[:, None]) + _LEAST) / tolerance[:, None]
-    weight *= both
+    weight[missing] = 0
     weight /= np.maximum(weight.sum(axis=-1, keepdims=True), 1e-9)
-    allowed = 2 * (size[..., None] * tolerance[:, None]) ** 2
-    similar = (weight * np.exp(-squared / allowed)).sum(axis=-1)
-    return similar, (weight[..., None] * gap).sum(axis=2)
+    allowed = np.square(size[..., None] * tolerance[:, None])
+    similar = (weight * np.exp(squared / (-2 * allowed))).sum(axis=-1)
+    return similar, (weight[:, :, None] @ gap)[:, :, 0]
 
 
 @cache

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from vipe_core import skeletons
 from vipe_core.bodies import Bodies2D, Estimates
 from vipe_core.errors import VipeError
-from vipe_core.tracking.evidence import pose_evidence, weigh
+from vipe_core.tracking.evidence import pose_evidence, undisputed, weigh
 from vipe_core.tracking.names import Names, random_letters
 from vipe_core.tracking.tracks import Sighting, Tracks, body_size
 
@@ -28,7 +28,7 @@ class Tracker:
     sight and past other people.
 
     People are expected to go on at constant velocity, compared by object keypoint similarity and,
-    where a model has looked at them, by its embeddings, and assigned with
+    where that leaves a choice and a model has looked at them, by its embeddings, and assigned with
     ``linear_sum_assignment``. Every person has an id in the first image that shows it; nothing is
     delayed. So a false detection has one, too, but it can take nobody else's place.
 
@@ -90,11 +90,10 @@ class Tracker:
         for name in filter(None, names):
             self._names.reserve(name)
         present = np.flatnonzero(np.isfinite(people.points).all(axis=-1).any(axis=-1))
-        seen, mirrored = self._sightings(people, stamp_s, estimates, present)
-        rows = self._assign(seen, mirrored, [names[person] for person in present])
-        for person, row in zip(present.tolist(), rows.tolist(), strict=True):
-            if row >= 0:
-                names[person] = self._tracks.ids[row]
+        seen = self._sighting(people, stamp_s, estimates, present)
+        found = self._assign(seen, [names[person] for person in present.tolist()])
+        for row, track in found.items():
+            names[present[row]] = self._tracks.ids[track]
         self._begin(names, seen, present)
         return people.with_track_ids(names)
 
@@ -107,18 +106,23 @@ class Tracker:
         passing = (tracks.sightings < _ESTABLISHED) & (tracks.missed > _FORGIVEN)
         self._tracks = tracks.kept((stamp_s - tracks.seen_s <= self.max_gap_s) & ~passing)
 
-    def _sightings(
+    def _sighting(
         self, people: Bodies2D, stamp_s: float, estimates: Estimates | None, present: np.ndarray
-    ) -> tuple[Sighting, Sighting]:
-        """The people that have a joint, as they are and with swapped sides."""
-        points = people.points[present].astype(np.float64)
-        trust = people.visibility[present].astype(np.float64)
-        size = body_size(points)
+    ) -> Sighting:
+        """The M people that have a joint, and then the same with swapped sides."""
+        skeleton = skeletons.get(self._skeleton)
+        # Mostly everybody has one: a view costs less than row numbers.
+        rows = slice(None) if len(present) == len(people) else present
+        both = np.empty((2, len(present), len(skeleton), 3))
+        both[0, ..., :2], both[0, ..., 2] = people.points[rows], people.visibility[rows]
+        both[1] = both[0][:, skeleton.mirror]
+        both = both.reshape(-1, len(skeleton), 3)
+        points, trust = both[..., :2], both[..., 2]
         own, other = self._embeddings(estimates, len(people))
-        seen = Sighting(points, trust, size, own[0][present], own[1][present], stamp_s)
-        mirror = list(skeletons.get(self._skeleton).mirror)
-        points, trust = points[:, mirror], trust[:, mirror]
-        return seen, Sighting(points, trust, size, other[0][present], other[1][present], stamp_s)
+        mean, variance = (
+            np.concatenate([a[rows], b[rows]]) for a, b in zip(own, other, strict=True)
+        )
+        return Sighting(points, trust, body_size(points), mean, variance, stamp_s)
 
     def _embeddings(
         self, estimates: Estimates | None, count: int
@@ -136,33 +140,29 @@ class Tracker:
             return own, own
         return own, (estimates.mirror_mean, estimates.mirror_variance)
 
-    def _assign(self, seen: Sighting, mirrored: Sighting, given: list[str]) -> np.ndarray:
-        """(M,) row of the track that each person is, -1 for none; the tracks remember them."""
-        rows = np.full(len(seen), -1)
+    def _assign(self, seen: Sighting, given: list[str]) -> dict[int, int]:
+        """The row of the track that a person is, of the M people that are one; the tracks remember
+        them."""
         tracks = self._tracks
-        if not len(seen) or not len(tracks):
-            return rows
+        if not given or not len(tracks):
+            return {}
         expected = tracks.expected(seen.stamp_s)
-        evidence = weigh(tracks, expected, seen, mirrored, self._skeleton, self._predict)
+        evidence = weigh(tracks, expected, seen, self._skeleton, self._predict)
         score = evidence.score
-        if self._odds is not None and tracks.mean.shape[1]:
-            score = score + pose_evidence(tracks, seen, mirrored, self._odds)
+        if self._odds is not None and tracks.mean.shape[1] and not undisputed(score):
+            score = score + pose_evidence(tracks, seen, self._odds)
         self._heed(score, given)
-        preferred = np.where(tracks.sightings >= _ESTABLISHED, _PREFERENCE, 0)[:, None]
+        preferred = _PREFERENCE * (tracks.sightings >= _ESTABLISHED)[:, None]
         gain = np.where(score > 0, score + preferred, 0)
         track, person = linear_sum_assignment(gain, maximize=True)
         fits = gain[track, person] > 0
         track, person = track[fits], person[fits]
-        rows[person] = track
-        swapped = evidence.mirrored[track, person]
-        tracks.see(
-            track,
-            seen.take(person).where(swapped, mirrored.take(person)),
-            expected[track],
-            evidence.shift[track, person],
-            self._predict,
-        )
-        return rows
+        side = person + len(given) * evidence.mirrored[track, person]
+        # Tracks are assigned in order: a view of all of them, mostly.
+        rows = slice(None) if len(track) == len(tracks) else track
+        shift = evidence.shift[track, side]
+        tracks.see(rows, seen.take(side), expected[rows], shift, self._predict)
+        return dict(zip(person.tolist(), track.tolist(), strict=True))
 
     def _heed(self, score: np.ndarray, given: list[str]) -> None:
         """Whom the source named is that track or nobody else's, and the track nobody else."""

@@ -48,7 +48,7 @@ class Tracks:
 
     def expected(self, stamp_s: float) -> np.ndarray:
         """(T, J, 2) pixels at constant velocity, which ends softly out of sight."""
-        run = _STEADY_S * -np.expm1(-(stamp_s - self.seen_s) / _STEADY_S)
+        run = -_STEADY_S * np.expm1((self.seen_s - stamp_s) / _STEADY_S)
         return self.points + (self.velocity * run[:, None])[:, None]
 
     def kept(self, keep: np.ndarray) -> Tracks:
@@ -66,7 +66,7 @@ class Tracks:
 
     def see(
         self,
-        rows: np.ndarray,
+        rows: np.ndarray | slice,
         sighting: Sighting,
         expected: np.ndarray,
         shift: np.ndarray,
@@ -75,7 +75,7 @@ class Tracks:
         """Remember M people seen again.
 
         Args:
-            rows: (M,) of these tracks.
+            rows: (M,) of these tracks, or a slice of so many.
             sighting: of the M people.
             expected: (M, J, 2) where they should have been.
             shift: (M, 2) pixels by which the bodies were off.
@@ -95,14 +95,13 @@ class Tracks:
         self.missed[rows] = 0
         self.mean[rows], self.variance[rows] = sighting.mean, sighting.variance
 
-    def _steer(self, rows: np.ndarray, shift: np.ndarray, elapsed: np.ndarray) -> None:
+    def _steer(self, rows: np.ndarray | slice, shift: np.ndarray, elapsed: np.ndarray) -> None:
         """Correct velocities by what the bodies were off after ``elapsed`` (M,) seconds."""
         # The first sightings count for more than the average's length would have it.
         share = np.maximum(-np.expm1(-elapsed / _SETTLE_S), 1 / (self.sightings[rows] + 2))
-        moved = elapsed > 0
-        per_s = np.divide(share, elapsed, out=np.zeros_like(share), where=moved)
+        per_s = np.where(elapsed > 0, share / np.maximum(elapsed, 1e-9), 0)
         velocity = self.velocity[rows] + per_s[:, None] * shift
-        speed = np.hypot(*velocity.T)
+        speed = np.hypot(velocity[:, 0], velocity[:, 1])
         top = _TOP_SPEED * self.size[rows]
         self.velocity[rows] = velocity * (top / np.maximum(speed, top))[:, None]
 
@@ -165,24 +164,8 @@ class Sighting:
             self.stamp_s,
         )
 
-    def where(self, take: np.ndarray, other: Sighting) -> Sighting:
-        """The ``other`` people where ``take`` (M,) is true, else these."""
-        if not take.any():
-            return self
-        row = take[:, None]
-        return Sighting(
-            np.where(row[..., None], other.points, self.points),
-            np.where(row, other.trust, self.trust),
-            np.where(take, other.size, self.size),
-            np.where(row, other.mean, self.mean),
-            np.where(row, other.variance, self.variance),
-            self.stamp_s,
-        )
-
 
 def body_size(points: np.ndarray) -> np.ndarray:
     """(M,) diagonal in pixels, at least 1, of the box around joints (M, J, 2) that are there."""
-    there = np.isfinite(points)
-    low = np.where(there, points, np.inf).min(axis=1)
-    high = np.where(there, points, -np.inf).max(axis=1)
-    return np.maximum(np.hypot(*(high - low).T), 1)
+    box = np.fmax.reduce(points, axis=1) - np.fmin.reduce(points, axis=1)
+    return np.fmax(np.hypot(box[:, 0], box[:, 1]), 1)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
-from scipy.spatial.transform import Rotation
 
 from vipe_core import skeletons
+from vipe_core.geometry.rotation import quaternion
 
 if TYPE_CHECKING:
     from std_msgs.msg import Header
@@ -24,11 +24,7 @@ def body_frame(track_id: str) -> str:
 
 def quaternions(rotation: np.ndarray) -> list[Quaternion]:
     """P quaternions of (P, 3, 3) rotations; NaN where a rotation is."""
-    known = np.isfinite(rotation).all(axis=(1, 2))
-    values = np.full((len(rotation), 4), np.nan)
-    if known.any():
-        values[known] = Rotation.from_matrix(rotation[known]).as_quat()
-    return [Quaternion(x=x, y=y, z=z, w=w) for x, y, z, w in values.tolist()]
+    return [Quaternion(x=x, y=y, z=z, w=w) for x, y, z, w in quaternion(rotation).tolist()]
 
 
 def bodies(
