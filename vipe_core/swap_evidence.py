@@ -34,6 +34,8 @@ class SwapFilter:
             the model out.
         spread_every_s: images that are close together have the same spread: it is counted in
             full once in so many seconds.
+        ask_every_s: so often the model is asked about a person in doubt, and at once about one
+            to be exchanged.
         certain: log-odds from which the model is not asked.
         margin: log-odds against a detection from which it is exchanged. In doubt it stays.
         forget_s: a track out of sight for longer is forgotten.
@@ -47,6 +49,7 @@ class SwapFilter:
     time_weight: float = 0.5
     spread_weight: float = 1.2
     spread_every_s: float = 2.0
+    ask_every_s: float = 0.2
     certain: float = 6.0
     margin: float = 1.0
     forget_s: float = 1.5

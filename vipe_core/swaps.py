@@ -56,22 +56,25 @@ class Repaired:
 
 class _Track(NamedTuple):
     """What is remembered of a person: points (13, 2) in pixels under the labels that were
-    believed right; whether those are the detector's exchanged, and the log-odds of the
-    detector's being right."""
+    believed right; whether those are the detector's exchanged, the log-odds of the
+    detector's being right, and when the model was last asked."""
 
     stamp_s: float
     points: np.ndarray
     swapped: bool
     log_odds: float
+    heard_s: float
 
 
 class _Tracks(NamedTuple):
-    """The same of P people; a new one has its present points and an infinite gap."""
+    """The same of P people, stamps as seconds since; a new one has its present points and
+    infinite times."""
 
     gap_s: np.ndarray
     points: np.ndarray
     swapped: np.ndarray
     log_odds: np.ndarray
+    unheard_s: np.ndarray
 
 
 class SwapRepair:
@@ -121,13 +124,15 @@ class SwapRepair:
         )
         chain = _chain(before, change, self._filter)
         log_odds = _log_odds(chain)
-        asked, exchanged = self._ask(people, estimates, named, log_odds)
+        asked, exchanged = self._ask(people, estimates, named, log_odds, before.unheard_s)
+        heard_s = stamp_s - before.unheard_s
         if len(asked) and self._hears(estimates):
-            share = np.minimum(1, before.gap_s[asked] / self._filter.spread_every_s)
+            share = np.minimum(1, before.unheard_s[asked] / self._filter.spread_every_s)
             said = spread_evidence(_rows(estimates, asked), exchanged, self._filter)
             log_odds[asked] += share * said
+            heard_s[asked] = stamp_s
         log_odds = np.minimum(np.maximum(log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)
-        self._remember(people, stamp_s, before, chain, log_odds)
+        self._remember(people, stamp_s, before, chain, log_odds, heard_s)
         swapped = named & (log_odds < -self._filter.margin)
         return _repaired(people, estimates, swapped, asked, exchanged)
 
@@ -140,25 +145,32 @@ class SwapRepair:
 
     def _recall(self, people: Bodies2D, stamp_s: float) -> _Tracks:
         found = [
-            self._tracks.get(name) or _Track(-math.inf, points, False, 0.0)
+            self._tracks.get(name) or _Track(-math.inf, points, False, 0.0, -math.inf)
             for name, points in zip(people.track_ids, people.points, strict=True)
         ]
-        stamps, *rest = (np.array(column) for column in zip(*found, strict=True))
-        return _Tracks(stamp_s - stamps, *rest)
+        stamps, points, swapped, log_odds, heard = map(np.array, zip(*found, strict=True))
+        return _Tracks(stamp_s - stamps, points, swapped, log_odds, stamp_s - heard)
 
     def _hears(self, estimates: Estimates) -> bool:
         """Whether the model is a witness."""
         return estimates.std is not None and self._filter.spread_weight > 0
 
     def _ask(
-        self, people: Bodies2D, estimates: Estimates, named: np.ndarray, log_odds: np.ndarray
+        self,
+        people: Bodies2D,
+        estimates: Estimates,
+        named: np.ndarray,
+        log_odds: np.ndarray,
+        unheard_s: np.ndarray,
     ) -> tuple[np.ndarray, Estimates]:
-        """Rows (D,) of the people in doubt, and the estimates of their exchanged labels.
-
-        Without a witness only those are in doubt whose labels will be exchanged.
+        """Rows (D,) of the people to ask about, and the estimates of their exchanged labels:
+        those whose labels will be exchanged, and now and then those in doubt.
         """
-        least = self._filter.certain if self._hears(estimates) else -self._filter.margin
-        rows = np.flatnonzero(named & (log_odds < least))
+        asked = log_odds < -self._filter.margin
+        if self._hears(estimates):
+            due = unheard_s > self._filter.ask_every_s - 1e-6
+            asked |= due & (log_odds < self._filter.certain)
+        rows = np.flatnonzero(named & asked)
         if not len(rows):
             return rows, estimates
         points, visibility = people.points[rows], people.visibility[rows]
@@ -171,6 +183,7 @@ class SwapRepair:
         before: _Tracks,
         chain: np.ndarray,
         log_odds: np.ndarray,
+        heard_s: np.ndarray,
     ) -> None:
         """Keep each body under the labels that are now believed right."""
         swapped = log_odds < 0
@@ -181,7 +194,7 @@ class SwapRepair:
         points = follow(then, exchange(people.points, swapped), before.gap_s, self._filter)
         for row, name in enumerate(people.track_ids):
             if name:
-                belief = bool(swapped[row]), float(log_odds[row])
+                belief = bool(swapped[row]), float(log_odds[row]), float(heard_s[row])
                 self._tracks[name] = _Track(stamp_s, points[row], *belief)
 
 

@@ -158,3 +158,22 @@ def test_a_depth_image_of_another_shape_costs_the_depth_only(model: Model) -> No
     scene = Pipeline(model, Options(placement="depth"))(people(0), 1.0, LENS, np.ones((480, 100)))
     assert scene.problem
     assert scene.placements.source == ("height",)
+
+
+@pytest.mark.parametrize("noise_px", [0.0, 0.1, 1.0])
+def test_somebody_who_stands_still_is_placed_in_every_image(model: Model, noise_px: float) -> None:
+    pipeline, rng = Pipeline(model), np.random.default_rng(0)
+    for frame in range(60):
+        shifts = np.linspace(-200, 150, 8)  # eight people at eight places
+        given = people(*shifts)
+        given.points[:] += rng.normal(0, noise_px, given.points.shape)
+        assert pipeline(given, frame / 30, LENS).placements.placed.all()
+
+
+@pytest.mark.parametrize("size_px", [0.0, 1.0, 10.0])
+def test_a_body_of_a_few_pixels_is_not_placed(model: Model, size_px: float) -> None:
+    rng = np.random.default_rng(0)
+    for frame in range(20):
+        given = people(0)
+        given.points[:] = 300 + rng.uniform(-size_px / 2, size_px / 2, given.points.shape)
+        assert not Pipeline(model)(given, frame / 30, LENS).placements.placed.any()

@@ -185,7 +185,7 @@ class TestMemory:
 def test_the_chain_against_the_formula():
     log_odds, gap, change = np.array([2.0, -1.5]), np.array([0.1, 0.4]), np.array([3.0, -0.7])
     memory_swapped = np.array([False, True])
-    before = _Tracks(gap, np.zeros((2, 13, 2)), memory_swapped, log_odds)
+    before = _Tracks(gap, np.zeros((2, 13, 2)), memory_swapped, log_odds, gap)
     found = _chain(before, change, PARAMETERS)
     enter, leave = PARAMETERS.enter_per_s, PARAMETERS.leave_per_s
     for p in range(2):

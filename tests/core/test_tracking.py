@@ -427,3 +427,24 @@ def test_what_embeddings_can_not_change():
 )
 def test_what_embeddings_are_asked_about(score):
     assert not undisputed(np.array(score))
+
+
+@pytest.mark.parametrize("visibility", [0.0, 0.9])
+def test_one_wild_joint_lets_no_stranger_inherit(visibility):
+    """A wrist far away in one image, invisible or not; then somebody else, elsewhere."""
+    tracker, wild = tracker_of(), PERSON.copy()
+    seen = np.ones((1, 13), np.float32)
+    for frame in range(30):
+        tracker.update(bodies(PERSON), frame / 30)
+    wild[5] = 20_000
+    seen[0, 5] = visibility
+    tracker.update(bodies(wild, visibility=seen), 1.0)
+    for frame in range(31, 60):
+        tracker.update(bodies(), frame / 30)
+    assert tracker.update(bodies(at(1500)), 2.0).track_ids == (name(2),)
+
+
+def test_ids_that_would_never_be_drawn_are_not_kept():
+    tracker = Tracker()
+    tracker.update(bodies(PERSON, at(400), ids=["7", "x" * 10**6]), 0.0)
+    assert not tracker._names._used

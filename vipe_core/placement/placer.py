@@ -17,6 +17,9 @@ from vipe_core.placement.height import Heights
 
 _BODY13 = skeletons.JOINTS17.indices(*skeletons.BODY13.joints)
 _VISIBLE = 0.5  # as in the model's graph
+_SMALLEST_PX = (
+    15.0  # a body whose joints are nearer to each other is a detector's mistake, or too far
+)
 # Statures. Errors of BlazePose in real video: a joint by itself; the whole body to the side.
 _POINT_STD, _BODY_STD = 0.012, 0.018
 # What all joints of a lifted pose have in common, which no fit can see: its size (a share) and
@@ -119,6 +122,7 @@ class Placer:
         sigma = _sigma(people, shape, std[:, _BODY13])
         rays = lens.undistort(people.points)
         sigma[~np.isfinite(rays).all(axis=-1)] = np.inf
+        sigma[_extent(people.points, sigma) < _SMALLEST_PX] = np.inf
         found = pnp.solve(shape, rays, sigma)
         pose = _in_metres(found, height, height_std)
         by_depth = np.zeros(len(people), bool)
@@ -181,6 +185,13 @@ class Placer:
         std = height * np.sqrt((measured.std[there] / depth) ** 2 + relative)
         names = [ids[row] for row in there]
         self._heights.learn(names, height, std, (before[0][there], before[1][there]))
+
+
+def _extent(points: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """(P,) pixels, diagonal of the box around the joints that count; NaN without any."""
+    counted = np.where(np.isfinite(sigma)[..., None], points, np.nan)
+    box = np.fmax.reduce(counted, axis=1) - np.fmin.reduce(counted, axis=1)
+    return np.hypot(box[:, 0], box[:, 1])
 
 
 def _sigma(people: Bodies2D, shape: np.ndarray, std: np.ndarray) -> np.ndarray:

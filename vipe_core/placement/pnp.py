@@ -19,6 +19,7 @@ MIN_JOINTS = 4
 _EARLY_STEPS, _STEPS = 2, 12  # of both answers, and of the better one
 # A step below this, in statures and radians, is the last: the next is a tenth or less (measured).
 _SMALL = 5e-3
+_LITTLE = 1e-3  # of the cost: a step that gains less is the last, too
 _HUBER = 2.0  # standard deviations
 _NEAREST = 0.1  # statures in front of the camera
 _FLAT = 0.02  # statures: a body that spreads less than this across its length is a line
@@ -149,6 +150,8 @@ class _Problem:
             cost, seen = self._see(rotation, translation)
             # Who is done stays: nobody's answer depends on who else is in the image.
             better = (cost <= fit.cost) & ~fit.done
+            # Where noise is small, the last bits of a turn about the ray hardly show.
+            fit.done |= better & (cost >= (1 - _LITTLE) * fit.cost) & (cost < np.inf)
             wide = better[:, None, None]
             np.copyto(fit.rotation, rotation, where=wide)
             np.copyto(fit.translation, translation, where=wide[..., 0])

@@ -9,7 +9,7 @@ import numpy as np
 
 from vipe_core import skeletons
 from vipe_core.embedding import likelihood_match_probability
-from vipe_core.tracking.tracks import Sighting, Tracks
+from vipe_core.tracking.tracks import GROWTH, Sighting, Tracks
 
 # How far a joint may lie from where it is expected, in sizes of the body (the diagonal of its
 # box): what the detector is off; per second out of sight what the body turns from its way; what
@@ -21,7 +21,6 @@ _WANDER_PER_S = 0.15
 _UNKNOWN_PER_S, _KNOWN_AFTER_S = 0.8, 0.2
 _SWING_PER_S, _SWING_S = 0.5, 0.5
 _SWINGS = {"wrist": 1.0, "ankle": 1.0, "elbow": 0.5, "knee": 0.5, "nose": 0.3}
-_GROWTH = 3.0  # of a body that was seen in part only: a wild detection must not fit everybody
 # Log-odds that a person just where it is expected is the expected one; how fast they fall with
 # the similarity (independent looks that 13 joints are worth).
 _PRIOR = 6.0
@@ -70,7 +69,7 @@ def weigh(
     swing = (_SWING_PER_S * np.minimum(gaps, _SWING_S))[:, None] * _swings(skeleton)
     tolerance = np.hypot(body[:, None], swing)  # (T, J)
     known = tracks.size[:, None]
-    size = np.minimum(np.maximum(people.size, known), _GROWTH * known)
+    size = np.minimum(np.maximum(people.size, known), GROWTH * known)
     similar, shift = _similarity(tracks, expected, people, tolerance, size)
     count = len(people) // 2
     plain, other = similar[:, :count], similar[:, count:]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from vipe_core.errors import VipeError
 
+_LONGEST = 32
 _LENGTH = 5  # as in REP-155's examples; a million of them
 _TRIES = 100
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
@@ -33,8 +34,9 @@ class Names:
         self._used: set[str] = set()
 
     def reserve(self, name: str) -> None:
-        """Never give this id: somebody else did."""
-        self._used.add(name)
+        """Never give this id: somebody else did. What is longer or shorter never will be."""
+        if _LENGTH <= len(name) <= _LONGEST:
+            self._used.add(name)
 
     def new(self) -> str:
         """An id that nobody has or had.

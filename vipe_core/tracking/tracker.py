@@ -122,7 +122,7 @@ class Tracker:
         mean, variance = (
             np.concatenate([a[rows], b[rows]]) for a, b in zip(own, other, strict=True)
         )
-        return Sighting(points, trust, body_size(points), mean, variance, stamp_s)
+        return Sighting(points, trust, body_size(points, trust), mean, variance, stamp_s)
 
     def _embeddings(
         self, estimates: Estimates | None, count: int

@@ -11,6 +11,8 @@ _STEADY_S = 1.0  # for how long somebody out of sight is expected to go on
 _TOP_SPEED = 2.5  # body sizes per second; whatever is faster is a mistake
 _HIDDEN_S = 1.0  # seconds in which half of the trust in a hidden joint is lost, and more
 _SHRINK_S = 2.0  # a person is as large as its largest view of about the last two seconds
+_SEEN = 0.5  # trust from which a joint says how large a body is
+GROWTH = 3.0  # of a body that was seen in part only: a wild detection must not fit everybody
 _LONGEST_STEP_S = 0.1  # of experience in one image
 
 
@@ -88,7 +90,9 @@ class Tracks:
         self.points[rows] = np.where(there[..., None], sighting.points, expected + shift[:, None])
         faded = self.trust[rows] * np.exp(-elapsed / _HIDDEN_S)[:, None]
         self.trust[rows] = np.where(there, sighting.trust, faded)
-        self.size[rows] = np.maximum(sighting.size, self.size[rows] * np.exp(-elapsed / _SHRINK_S))
+        known = self.size[rows]
+        now = np.minimum(sighting.size, GROWTH * known)
+        self.size[rows] = np.maximum(now, known * np.exp(-elapsed / _SHRINK_S))
         self.seen_s[rows] = sighting.stamp_s
         self.followed_s[rows] += np.minimum(elapsed, _LONGEST_STEP_S)
         self.sightings[rows] += 1
@@ -165,7 +169,11 @@ class Sighting:
         )
 
 
-def body_size(points: np.ndarray) -> np.ndarray:
-    """(M,) diagonal in pixels, at least 1, of the box around joints (M, J, 2) that are there."""
+def body_size(points: np.ndarray, trust: np.ndarray) -> np.ndarray:
+    """(M,) diagonal in pixels, at least 1, of the box around joints (M, J, 2): those that are
+    seen, or all that are there where fewer than two are."""
+    seen = trust >= _SEEN
+    seen |= seen.sum(axis=1, keepdims=True) < 2
+    points = np.where(seen[..., None], points, np.nan)
     box = np.fmax.reduce(points, axis=1) - np.fmin.reduce(points, axis=1)
     return np.fmax(np.hypot(box[:, 0], box[:, 1]), 1)
