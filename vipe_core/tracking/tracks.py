@@ -11,7 +11,7 @@ _STEADY_S = 1.0  # for how long somebody out of sight is expected to go on
 _TOP_SPEED = 2.5  # body sizes per second; whatever is faster is a mistake
 _HIDDEN_S = 1.0  # seconds in which half of the trust in a hidden joint is lost, and more
 _SHRINK_S = 2.0  # a person is as large as its largest view of about the last two seconds
-_SEEN = 0.5  # trust from which a joint says how large a body is
+_SEEN = 0.1  # trust from which a joint says how large a body is
 GROWTH = 3.0  # of a body that was seen in part only: a wild detection must not fit everybody
 _LONGEST_STEP_S = 0.1  # of experience in one image
 
