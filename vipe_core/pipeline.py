@@ -22,7 +22,7 @@ from vipe_core.placement import Placements, Placer
 from vipe_core.runtime import Model
 from vipe_core.smoothing import OneEuro, OneEuroRotation
 from vipe_core.swaps import SwapRepair
-from vipe_core.tracking import Tracker
+from vipe_core.tracking import Tracker, expect_several
 
 Timed = Callable[[str], AbstractContextManager[object]]
 
@@ -113,6 +113,8 @@ class Pipeline:
     @options.setter
     def options(self, options: Options) -> None:
         self._options = options
+        if options.max_people > 1:
+            expect_several()
         self._placer.height, self._placer.height_std = options.height, options.height_std
         wanted = (options.smoothing, options.smoothing_beta)
         if not options.smoothing:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from vipe_core import skeletons
 from vipe_core.bodies import Bodies2D, Estimates
 from vipe_core.errors import VipeError
+from vipe_core.tracking.assignment import pairs
 from vipe_core.tracking.evidence import pose_evidence, undisputed, weigh
 from vipe_core.tracking.names import Names, random_letters
 from vipe_core.tracking.tracks import Sighting, Tracks, body_size
@@ -154,7 +154,7 @@ class Tracker:
         self._heed(score, given)
         preferred = _PREFERENCE * (tracks.sightings >= _ESTABLISHED)[:, None]
         gain = np.where(score > 0, score + preferred, 0)
-        track, person = linear_sum_assignment(gain, maximize=True)
+        track, person = pairs(gain)
         fits = gain[track, person] > 0
         track, person = track[fits], person[fits]
         side = person + len(given) * evidence.mirrored[track, person]

@@ -72,8 +72,9 @@ class KeypointsNode(BaseNode):
             people = self._detector(pixels)
         self.report.counts["bodies"] += len(people)
         self.report.facts["bodies in view"] = str(len(people))
-        message = convert.bodies_2d_message(header, people, self._detector.name)
-        self.publish(self._bodies, message)
+        with self.report.timed("publish"):
+            message = convert.bodies_2d_message(header, people, self._detector.name)
+            self.publish(self._bodies, message)
 
 
 def main(args: Sequence[str] | None = None) -> int:

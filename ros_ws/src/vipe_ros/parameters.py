@@ -110,7 +110,11 @@ class VipeParameters(InputParameters):
         4, "A body with fewer of the 13 joints visible is left out and counted.", 2, 13, live=True
     )
     max_people: int = parameter(
-        100, "Of more bodies in one image the least certain are left out.", 1, 1000, live=True
+        100,
+        "Of more bodies in one image the least certain are left out; 1 saves 40 MB.",
+        1,
+        1000,
+        live=True,
     )
     tracking: str = parameter(
         "auto", "Who names people: auto names those without an id, always replaces the ids of "
