@@ -36,8 +36,12 @@ class Lens:
     rectification: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if self.matrix.shape != (3, 3) or not np.isfinite(self.matrix).all():
-            raise VipeError(f"camera matrix has shape {self.matrix.shape}, finite (3, 3) needed")
+        if self.matrix.shape != (3, 3):
+            raise VipeError(f"camera matrix has shape {self.matrix.shape}, (3, 3) needed")
+        rotation = () if self.rectification is None else self.rectification
+        for name, values in (("K", self.matrix), ("D", self.distortion), ("R", rotation)):
+            if not np.isfinite(values).all():
+                raise VipeError(f"{name} of the camera holds numbers that are not finite")
         if self.matrix[0, 0] <= 0 or self.matrix[1, 1] <= 0:
             raise VipeError("the camera is not calibrated: its focal length is 0")
         if not np.any(self.distortion):

@@ -63,12 +63,10 @@ class VideoNode(BaseNode):
         self._settled = 0
         self._timer = self.create_timer(POLL_S, lambda: self.guard(self._poll), clock=self._steady)
 
-    def on_deactivate(self, state: Any) -> Any:
+    def deactivate(self) -> None:
         self._stop()
-        return super().on_deactivate(state)
 
     def release(self) -> None:
-        self._stop()
         if self._capture is not None:
             self._capture.release()
         self._capture = self._next = None

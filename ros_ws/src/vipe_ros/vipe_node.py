@@ -97,6 +97,7 @@ class VipeNode(BaseNode):
         return self._camera.size
 
     def silent(self) -> None:
+        self.report.facts["bodies in view"] = "0"
         self._says.clear()
 
     def _on_people(self, header: Header, people: bodies.Bodies2D) -> None:
