@@ -368,6 +368,11 @@ class TestMemoryOfTracks:
 
 
 class TestModel:
+    def test_somebody_in_doubt_is_asked_about_five_times_a_second(self):
+        witness = Witness(0.0)
+        run(still(1.0, 60), np.zeros(60, bool), 60, witness)
+        assert len(witness.calls) - 60 == 5  # beside the one for every image
+
     def test_is_asked_once_for_all_in_doubt_and_not_for_the_sure(self):
         model = Witness(1.0)
         repair, frames = SwapRepair(model), still(10, 30)
