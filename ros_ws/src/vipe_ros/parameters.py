@@ -150,10 +150,10 @@ class VipeParameters(InputParameters):
         4.0, "How much faster movement raises the cutoff, in Hz per m/s.", 0.0, 1000.0, live=True
     )
     publish_tf: bool = parameter(
-        True, "Publish camera -> body_<id> on /tf for people who are placed.", live=True
+        True, "Publish camera -> `body_<id>` on /tf for people who are placed.", live=True
     )
     joints_tf: bool = parameter(
-        False, "Publish body_<id> -> <joint>_<id> on /tf as well.", live=True
+        False, "Publish `body_<id>` -> `<joint>_<id>` on /tf as well.", live=True
     )
     humans: bool = parameter(False, "Publish REP-155 topics below /humans/bodies; needs hri_msgs.")
 
