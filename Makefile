@@ -18,7 +18,7 @@ test test-ros nightly train-smoke: export OMP_NUM_THREADS = 1
 demo: setup ; $(PY) -m demo $(DEMO)
 test: $(DONE)/dev $(DONE)/msgs $(DONE)/interfaces $(DONE)/install $(DONE)/bindings ; $(PY) -m pytest -n auto --dist loadfile -m "not slow" $(TEST)
 test-ros: $(DONE)/test $(DONE)/msgs $(DONE)/interfaces $(DONE)/install ; $(PY) -m pytest -n auto --dist loadfile -m "not slow" tests/ros $(TEST)
-lint: $(DONE)/dev $(DONE)/msgs $(DONE)/install ; tools/lint.sh
+lint: $(DONE)/dev $(DONE)/msgs $(DONE)/interfaces $(DONE)/install ; tools/lint.sh
 bench: setup ; $(PY) -m benchmarks $(BENCH)
 train-smoke: $(DONE)/dev $(DONE)/install ; tools/train_smoke.sh
 nightly: $(DONE)/dev $(DONE)/msgs $(DONE)/interfaces $(DONE)/install $(DONE)/bindings ; $(PY) -m pytest -n auto --dist loadfile $(TEST)
