@@ -40,7 +40,7 @@ class Options:
         height, height_std: assumed stature of everybody in metres, and how much people differ.
         placement: ``height``, ``depth`` (also depth images) or ``none``.
         smoothing: One-Euro cutoff in Hz of a still person; 0: none.
-        smoothing_beta: Hz per m/s.
+        smoothing_beta: Hz per m/s, and per rad/s of the heading.
     """
 
     min_joints: int = MIN_JOINTS
@@ -198,9 +198,10 @@ class Pipeline:
     ) -> tuple[Placements, str]:
         """Where people are, and what was wrong: a depth image or a lens that does not belong to
         the image costs the placement, not the rest."""
-        problem = ""
+        problem, options = "", self._options
+        nowhere = Placements.nowhere(len(scene.body13), options.height, options.height_std)
         if lens is None:
-            return self._nowhere(len(scene.body13)), problem
+            return nowhere, problem
         for image in (None,) if depth is None else (depth, None):
             try:
                 with self._timed("place"):
@@ -208,19 +209,7 @@ class Pipeline:
                 return found, problem
             except VipeError as error:
                 problem = str(error)
-        return self._nowhere(len(scene.body13)), problem
-
-    def _nowhere(self, count: int) -> Placements:
-        """People who are not placed."""
-        return Placements(
-            placed=np.zeros(count, bool),
-            rotation=np.full((count, 3, 3), np.nan),
-            translation=np.full((count, 3), np.nan),
-            covariance=np.full((count, 6, 6), np.nan),
-            height=np.full(count, self._options.height),
-            height_std=np.full(count, self._options.height_std),
-            source=("",) * count,
-        )
+        return nowhere, problem
 
 
 class _Filters:

@@ -53,6 +53,19 @@ class Placements:
     height_std: np.ndarray
     source: tuple[str, ...]
 
+    @classmethod
+    def nowhere(cls, count: int, height: float, height_std: float) -> Placements:
+        """So many people who are not placed, of this height in metres."""
+        return cls(
+            placed=np.zeros(count, bool),
+            rotation=np.full((count, 3, 3), np.nan),
+            translation=np.full((count, 3), np.nan),
+            covariance=np.full((count, 6, 6), np.nan),
+            height=np.full(count, height),
+            height_std=np.full(count, height_std),
+            source=("",) * count,
+        )
+
     def __len__(self) -> int:
         return len(self.placed)
 

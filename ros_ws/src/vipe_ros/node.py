@@ -200,13 +200,11 @@ class BaseNode(LifecycleNode):
         self._outputs.remove(publisher)
         self.destroy_lifecycle_publisher(publisher)
 
-    def add_input(
-        self, kind: type, topic: str, callback: Callable[[Any], None], latched: bool = False
-    ) -> Any:
+    def add_input(self, kind: type, topic: str, callback: Callable[[Any], None]) -> Any:
         """A guarded subscription that lives until deactivation: what the node works on.
 
         Its messages are counted, their losses and their silence too; one without a header has
-        no age. ``latched`` also gives the last message sent before.
+        no age.
         """
 
         # rclpy passes the info only to who has no default for it, and Humble to nobody.
@@ -215,7 +213,7 @@ class BaseNode(LifecycleNode):
 
         self.report.listen()
         given = receive if TELLS_INFO else partial(receive, info={})
-        subscription = self._subscribe(kind, topic, given, latched)
+        subscription = self._subscribe(kind, topic, given)
         self._inputs.append(subscription)
         return subscription
 
@@ -236,14 +234,11 @@ class BaseNode(LifecycleNode):
                 group.remove(subscription)
                 self.destroy_subscription(subscription)
 
-    def _subscribe(
-        self, kind: type, topic: str, receive: Callable[..., None], latched: bool = False
-    ) -> Any:
-        reliable = latched or self.settings.input_reliability == "reliable"
+    def _subscribe(self, kind: type, topic: str, receive: Callable[..., None]) -> Any:
+        reliable = self.settings.input_reliability == "reliable"
         profile = QoSProfile(
             depth=self.settings.input_depth,
             reliability=(ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT),
-            durability=(DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE),
         )
         return self.create_subscription(
             kind, topic, receive, profile, qos_overriding_options=self._overriding(topic)

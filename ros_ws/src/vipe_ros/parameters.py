@@ -147,7 +147,11 @@ class VipeParameters(InputParameters):
         "smoother and later, 2 is a good start; 0: none.", 0.0, 30.0, live=True,
     )  # fmt: skip
     smoothing_beta: float = parameter(
-        4.0, "How much faster movement raises the cutoff, in Hz per m/s.", 0.0, 1000.0, live=True
+        4.0,
+        "How much movement raises the cutoff, in Hz per m/s and per rad/s.",
+        0.0,
+        1000.0,
+        live=True,
     )
     publish_tf: bool = parameter(
         True, "Publish camera -> `body_<id>` on /tf for people who are placed.", live=True
