@@ -13,9 +13,12 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 NAME = "vipe"
-NODES = ("keypoints_node", "vipe_node", "action_node", "video_node", "all_in_one")
+NODES = ("keypoints_node", "vipe_node", "action_node", "search_node", "video_node", "all_in_one")
 VERBS = {
-    "vipe_core": (*("embed", "lift", "search", "model", "compile", "selftest", "doctor", "fetch"),),
+    "vipe_core": (
+        *("embed", "lift", "index", "search", "align", "teach", "recognize"),
+        *("model", "compile", "selftest", "doctor", "fetch"),
+    ),
     "vipe_training": ("data", "train", "evaluate", "export", "generate"),
 }
 
@@ -91,6 +94,9 @@ setup(
             "matplotlib>=3.8",
             "jinja2>=3.1",
         ],
+        "bags": ["rosbags>=0.11"],
+        "search": ["lancedb>=0.30", "opencv-python-headless>=4.8"],
+        "cluster": ["ray[data]>=2.40", "lancedb>=0.30", "opencv-python-headless>=4.8"],
         "data": ["cdflib>=1.3", "h5py>=3.10"],
         "dev": ["pytest", "pytest-xdist", "ruff", "pyright"],
     },

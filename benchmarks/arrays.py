@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.timing import Row, compare
 from vipe_core.embedding import likelihood_distance, pairwise_likelihood_distance
 from vipe_core.errors import VipeError
+from vipe_core.gallery import nearest
 from vipe_core.geometry import normalize_3d, pairwise_np_mpjpe
-from vipe_core.search import nearest
 
 A, B, K = 1.5, 0.75, 20  # of the search; speed does not depend on them
 

@@ -15,16 +15,16 @@ from vipe_core.actions import (
     UNKNOWN,
     Action,
     Example,
-    Gallery,
+    Examples,
     Recognizer,
-    Track,
     segments,
 )
+from vipe_core.actions.examples import embed
 from vipe_core.detectors import BlazePose
 from vipe_core.errors import VipeError
-from vipe_core.examples import embed
 from vipe_core.geometry import Camera, project
 from vipe_core.keypoint_file import KeypointFile
+from vipe_core.track import Track
 
 SIZE, A, B = 8, 2.0, 8.0
 FPS = 30.0
@@ -62,12 +62,12 @@ WAVE, BOW = poses(1), poses(2)
 
 
 @pytest.fixture
-def gallery() -> Gallery:
+def examples() -> Examples:
     examples = [
         Example("wave", track(movement(WAVE, 1.0))),
         Example("bow", track(movement(BOW, 1.5))),
     ]
-    return Gallery.from_examples(examples, A, B)
+    return Examples.from_examples(examples, A, B)
 
 
 def play(recognizer: Recognizer, stream: Track, person: str = "1") -> list[Action]:
@@ -86,9 +86,9 @@ def found(recognizer: Recognizer, means: np.ndarray, fps: float = FPS, **more) -
     return segments(play(recognizer, track(means, fps, **more)))
 
 
-def test_finds_actions_in_a_stream_and_nothing_elsewhere(gallery):
+def test_finds_actions_in_a_stream_and_nothing_elsewhere(examples):
     parts = [noise(60), movement(WAVE, 1.0), noise(45, 7), movement(BOW, 1.5), noise(60, 8)]
-    first, second = found(Recognizer(gallery), np.concatenate(parts))
+    first, second = found(Recognizer(examples), np.concatenate(parts))
     assert (first.label, second.label) == ("wave", "bow")
     assert first.probability > 0.9
     assert first.start == pytest.approx(60 / FPS, abs=0.15)
@@ -97,8 +97,8 @@ def test_finds_actions_in_a_stream_and_nothing_elsewhere(gallery):
     assert second.end == pytest.approx(182 / FPS, abs=0.15)
 
 
-def test_action_of_a_frame_is_complete(gallery):
-    actions = play(Recognizer(gallery), track(np.concatenate([noise(30), movement(WAVE, 1.0)])))
+def test_action_of_a_frame_is_complete(examples):
+    actions = play(Recognizer(examples), track(np.concatenate([noise(30), movement(WAVE, 1.0)])))
     for action in actions:
         assert action.label == action.labels[0]
         assert action.probability == action.probabilities[0]
@@ -113,56 +113,56 @@ def test_action_of_a_frame_is_complete(gallery):
 
 @pytest.mark.parametrize("speed", [0.6, 1.0, 1.7])
 @pytest.mark.parametrize("fps", [12.0, 30.0, 100.0])
-def test_other_speed_and_other_camera_rate(gallery, speed, fps):
+def test_other_speed_and_other_camera_rate(examples, speed, fps):
     rest = movement(poses(99, 4), 2.0, fps)
     means = np.concatenate([rest, movement(WAVE, 1 / speed, fps), rest])
-    assert [a.label for a in found(Recognizer(gallery), means, fps)] == ["wave"]
+    assert [a.label for a in found(Recognizer(examples), means, fps)] == ["wave"]
 
 
 @pytest.mark.parametrize("seconds", [0.3, 3.5])
-def test_much_faster_or_slower_is_something_else(gallery, seconds):
+def test_much_faster_or_slower_is_something_else(examples, seconds):
     means = np.concatenate([noise(60), movement(WAVE, seconds), noise(60, 7)])
-    assert found(Recognizer(gallery), means) == []
+    assert found(Recognizer(examples), means) == []
 
 
-def test_standing_still_is_no_movement(gallery):
+def test_standing_still_is_no_movement(examples):
     for pose in movement(WAVE, 1.0)[::5]:
-        assert found(Recognizer(gallery), np.repeat(pose[None], 150, axis=0)) == []
+        assert found(Recognizer(examples), np.repeat(pose[None], 150, axis=0)) == []
 
 
-def test_same_action_again_and_again_is_counted(gallery):
+def test_same_action_again_and_again_is_counted(examples):
     cycle = np.concatenate([movement(WAVE, 1.0), noise(30)])
-    assert [a.label for a in found(Recognizer(gallery), np.tile(cycle, (4, 1)))] == ["wave"] * 4
+    assert [a.label for a in found(Recognizer(examples), np.tile(cycle, (4, 1)))] == ["wave"] * 4
 
 
 def test_held_pose_can_be_taught():
     held = np.repeat(WAVE[:1], 30, axis=0)
-    recognizer = Recognizer(Gallery.from_examples([Example("arms up", track(held))], A, B))
+    recognizer = Recognizer(Examples.from_examples([Example("arms up", track(held))], A, B))
     means = np.concatenate([noise(60), np.repeat(WAVE[:1], 120, axis=0), noise(60, 7)])
     (action,) = found(recognizer, means)
     assert action.start == pytest.approx(2.0, abs=0.2)
     assert action.end == pytest.approx(6.0, abs=0.4)
 
 
-def test_mirror_image_is_the_same_action_unless_asked_not_to(gallery):
+def test_mirror_image_is_the_same_action_unless_asked_not_to(examples):
     means = np.concatenate([noise(60), movement(WAVE, 1.0) * MIRROR, noise(60, 7)])
-    assert [a.label for a in found(Recognizer(gallery), means)] == ["wave"]
-    assert found(Recognizer(gallery, mirror=False), means) == []
-    assert found(Recognizer(gallery), means, mirror=False) == []
+    assert [a.label for a in found(Recognizer(examples), means)] == ["wave"]
+    assert found(Recognizer(examples, mirror=False), means) == []
+    assert found(Recognizer(examples), means, mirror=False) == []
 
 
 def test_mirror_image_taught_as_another_action():
     left, right = movement(WAVE, 1.0), movement(WAVE, 1.0) * MIRROR
     pair = [Example("left", track(left)), Example("right", track(right))]
-    recognizer = Recognizer(Gallery.from_examples(pair, A, B))
+    recognizer = Recognizer(Examples.from_examples(pair, A, B))
     means = np.concatenate([noise(60), left, noise(60, 7), right, noise(60, 8)])
     assert [a.label for a in found(recognizer, means)] == ["left", "right"]
 
 
-def test_match_does_not_mix_the_person_and_the_mirror_image(gallery):
+def test_match_does_not_mix_the_person_and_the_mirror_image(examples):
     means = movement(WAVE, 1.0)
     means[15:] *= MIRROR  # half of it mirrored: neither of the two
-    assert found(Recognizer(gallery), np.concatenate([noise(60), means, noise(60, 7)])) == []
+    assert found(Recognizer(examples), np.concatenate([noise(60), means, noise(60, 7)])) == []
 
 
 def test_several_examples_of_a_label_widen_it():
@@ -170,23 +170,23 @@ def test_several_examples_of_a_label_widen_it():
     ways = [WAVE + rng.normal(0, 1.0, WAVE.shape) for _ in range(4)]
     bow = Example("bow", track(movement(BOW, 1.0)))
     taught = [Example("wave", track(movement(way, 1.0))) for way in ways]
-    one = Recognizer(Gallery.from_examples([taught[0], bow], A, B))
-    many = Recognizer(Gallery.from_examples([*taught, bow], A, B))
+    one = Recognizer(Examples.from_examples([taught[0], bow], A, B))
+    many = Recognizer(Examples.from_examples([*taught, bow], A, B))
     assert many.thresholds[0] > one.thresholds[0]
     means = np.concatenate([noise(60), movement(WAVE, 1.0), noise(60, 7)])
     assert [a.label for a in found(many, means)] == ["wave"]
 
 
-def test_threshold_may_be_given(gallery):
+def test_threshold_may_be_given(examples):
     means = np.concatenate([noise(60), movement(WAVE, 1.0) + 0.8, noise(60, 7)])
-    strict, lax = Recognizer(gallery, threshold=0.06), Recognizer(gallery, threshold=2.0)
+    strict, lax = Recognizer(examples, threshold=0.06), Recognizer(examples, threshold=2.0)
     assert found(strict, means) == []
     assert "wave" in {a.label for a in found(lax, means)}
     np.testing.assert_array_equal(lax.thresholds, [2.0, 2.0])
 
 
-def test_people_do_not_disturb_each_other(gallery):
-    together, alone = Recognizer(gallery), Recognizer(gallery)
+def test_people_do_not_disturb_each_other(examples):
+    together, alone = Recognizer(examples), Recognizer(examples)
     wave = track(np.concatenate([noise(30), movement(WAVE, 1.5)]))
     bow = track(np.concatenate([noise(30, 7), movement(BOW, 1.5)]))
     mixed: dict[str, list[Action]] = {"a": [], "b": []}
@@ -198,8 +198,8 @@ def test_people_do_not_disturb_each_other(gallery):
     assert mixed["b"] == play(alone, bow, "b")
 
 
-def test_gap_time_going_back_and_drop_start_anew(gallery):
-    recognizer = Recognizer(gallery, max_gap_s=0.5)
+def test_gap_time_going_back_and_drop_start_anew(examples):
+    recognizer = Recognizer(examples, max_gap_s=0.5)
     stream = track(movement(WAVE, 1.0))
     half = len(stream) // 2
 
@@ -224,17 +224,17 @@ def test_gap_time_going_back_and_drop_start_anew(gallery):
     assert second_half(0.0)[-1].label == UNKNOWN
 
 
-def test_frames_without_an_embedding_are_bridged(gallery):
+def test_frames_without_an_embedding_are_bridged(examples):
     means = np.concatenate([noise(60), movement(WAVE, 1.0), noise(60, 7)])
     means[[5, 70, 71, 80]] = np.nan
-    actions = play(Recognizer(gallery), track(means))
+    actions = play(Recognizer(examples), track(means))
     assert actions[70].label == UNKNOWN
     assert [a.label for a in segments(actions)] == ["wave"]
-    assert play(Recognizer(gallery), track(means[70:72]))[0].label == UNKNOWN
+    assert play(Recognizer(examples), track(means[70:72]))[0].label == UNKNOWN
 
 
-def test_number_of_people_remembered_is_bounded(gallery):
-    recognizer = Recognizer(gallery)
+def test_number_of_people_remembered_is_bounded(examples):
+    recognizer = Recognizer(examples)
     frame = track(WAVE[:1])
     for person in range(300):
         play(recognizer, frame, str(person))
@@ -247,14 +247,14 @@ def test_segments_of_nothing():
 
 @pytest.mark.parametrize("name", ["rate_hz", "max_gap_s", "threshold"])
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
-def test_parameters_out_of_range(gallery, name, value):
+def test_parameters_out_of_range(examples, name, value):
     with pytest.raises(VipeError, match=f"{name} is .*, a positive number needed"):
-        Recognizer(gallery, **{name: value})
+        Recognizer(examples, **{name: value})
 
 
-def test_embedding_of_another_model(gallery):
+def test_embedding_of_another_model(examples):
     with pytest.raises(VipeError, match=r"shape \(5,\), the examples have \(8,\)"):
-        Recognizer(gallery).update("1", 0.0, np.zeros(5), np.ones(5))
+        Recognizer(examples).update("1", 0.0, np.zeros(5), np.ones(5))
 
 
 @pytest.mark.parametrize(
@@ -273,15 +273,15 @@ def test_embedding_of_another_model(gallery):
 def test_bad_examples(example, line):
     good = Example("bow", track(movement(BOW, 1)))
     if line is None:
-        assert len(Gallery.from_examples([good, example], A, B).examples) == 2
+        assert len(Examples.from_examples([good, example], A, B).examples) == 2
         return
     with pytest.raises(VipeError, match=line):
-        Gallery.from_examples([good, example], A, B)
+        Examples.from_examples([good, example], A, B)
 
 
 def test_no_examples():
     with pytest.raises(VipeError, match="no examples of actions"):
-        Gallery.from_examples([], A, B)
+        Examples.from_examples([], A, B)
 
 
 # ---- a folder of keypoint files
@@ -306,14 +306,14 @@ def test_gallery_from_a_folder(tmp_path, small_model):
     gone[10:13] = np.nan  # nobody in sight for three frames
     keypoint_file.write(tmp_path / "b.npz", clip("bow", points=gone))
     (tmp_path / "notes.txt").write_text("not an example")
-    gallery = Gallery.from_folder(tmp_path, small_model)
-    assert gallery.labels == ("wave", "bow")
-    assert gallery.fingerprint == small_model.fingerprint
-    assert [len(example.track) for example in gallery.examples] == [30, 27]
-    assert gallery.sigmoid_a == small_model.metadata.sigmoid_a
+    examples = Examples.from_folder(tmp_path, small_model)
+    assert examples.labels == ("wave", "bow")
+    assert examples.fingerprint == small_model.fingerprint
+    assert [len(example.track) for example in examples.examples] == [30, 27]
+    assert examples.sigmoid_a == small_model.metadata.sigmoid_a
     for label, seed in (("wave", 3), ("bow", 4)):
         stream = embed(clip(seed=seed), small_model)
-        assert play(Recognizer(gallery), stream)[-1].label == label
+        assert play(Recognizer(examples), stream)[-1].label == label
 
 
 @pytest.mark.parametrize(
@@ -334,26 +334,26 @@ def test_folder_with_a_bad_example_names_the_file(tmp_path, small_model, content
     keypoint_file.write(tmp_path / "good.npz", clip())
     keypoint_file.write(tmp_path / "bad.npz", content)
     with pytest.raises(VipeError, match=line) as caught:
-        Gallery.from_folder(tmp_path, small_model)
+        Examples.from_folder(tmp_path, small_model)
     assert "bad.npz" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_folder_missing_empty_or_with_an_unreadable_file(tmp_path, small_model):
     with pytest.raises(VipeError, match="does not exist"):
-        Gallery.from_folder(tmp_path / "nowhere", small_model)
+        Examples.from_folder(tmp_path / "nowhere", small_model)
     with pytest.raises(VipeError, match="holds no keypoint file"):
-        Gallery.from_folder(tmp_path, small_model)
+        Examples.from_folder(tmp_path, small_model)
     (tmp_path / "bad.npz").write_bytes(b"nonsense")
     with pytest.raises(VipeError, match=r"bad\.npz: not an \.npz"):
-        Gallery.from_folder(tmp_path, small_model)
+        Examples.from_folder(tmp_path, small_model)
 
 
 def test_model_without_embedding(tmp_path):
     model = runtime.load(make_model(tmp_path / "pose.onnx", task="pose"))
     keypoint_file.write(tmp_path / "a.npz", clip())
     with pytest.raises(VipeError, match="has no embedding"):
-        Gallery.from_folder(tmp_path, model)
+        Examples.from_folder(tmp_path, model)
 
 
 # ---- the shipped model
@@ -392,11 +392,11 @@ def test_action_taught_from_one_camera_is_found_from_others(model):
 
     info = model.metadata
     examples = [Example(n, part(seen(c, 0.7), a, b)) for n, (c, a, b) in taught.items()]
-    gallery = Gallery.from_examples(examples, info.sigmoid_a, info.sigmoid_b)
+    examples = Examples.from_examples(examples, info.sigmoid_a, info.sigmoid_b)
     hits, wrong = 0, 0
     for azimuth in (-2.2, -0.8, 2.2):
         for label, (number, first, last) in taught.items():
-            actions = segments(play(Recognizer(gallery), seen(number, azimuth)))
+            actions = segments(play(Recognizer(examples), seen(number, azimuth)))
             fps = float(data["fps"][number])
             hits += any(
                 a.label == label
@@ -426,8 +426,8 @@ def test_jumping_jacks_of_the_demo_video(model):
 
     info = model.metadata
     examples = [taught("jack_open", 6, 24), taught("jack_close", 26, 41)]
-    gallery = Gallery.from_examples(examples, info.sigmoid_a, info.sigmoid_b)
-    actions = play(Recognizer(gallery), stream)
+    examples = Examples.from_examples(examples, info.sigmoid_a, info.sigmoid_b)
+    actions = play(Recognizer(examples), stream)
     spans = [(a.label, round(a.start * 30), round(a.end * 30)) for a in segments(actions)]
     expected = [
         ("jack_open", 6, 24),

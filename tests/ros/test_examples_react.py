@@ -16,7 +16,8 @@ from vipe_msgs.msg import Action, Actions
 from tests.ros.examples import example
 from tests.ros.harness import Peer, Process, header, standing
 from vipe_core import runtime
-from vipe_core.actions import Example, Gallery, Recognizer, Track
+from vipe_core.actions import Example, Examples, Recognizer
+from vipe_core.track import Track
 from vipe_ros import convert
 
 LABELS = ("wave", "squat", "unknown")
@@ -141,7 +142,7 @@ def test_reacts_once_to_each_of_three_waves(reactions: Reactions, model_path: Pa
         return Track(np.arange(len(points)) / 30, *model(points).embedding())
 
     odds = model.metadata.sigmoid_a, model.metadata.sigmoid_b
-    gallery = Gallery.from_examples([Example("wave", track(wave()))], *odds)
+    gallery = Examples.from_examples([Example("wave", track(wave()))], *odds)
     recognizer, images, told = Recognizer(gallery), [], 0
     stream = track(np.concatenate([still, wave(), still, wave(), wave(25), still]))
     for stamp, mean, variance in zip(stream.stamp, stream.mean, stream.variance, strict=True):

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from vipe_core.embedding import likelihood_match_probability, pairwise_likelihood_distance
+from vipe_core.gallery import nearest
 from vipe_core.geometry import normalize_3d, pairwise_np_mpjpe
 from vipe_core.runtime import Model
-from vipe_core.search import nearest
 from vipe_training.evaluate import protocol
 from vipe_training.evaluate.metrics import keypoints
 

@@ -10,7 +10,7 @@ from vipe_core import embedding_file, files
 from vipe_core.cli.common import Parser, note, progress
 from vipe_core.embedding_file import EmbeddingFile
 from vipe_core.errors import VipeError
-from vipe_core.search import nearest
+from vipe_core.gallery import nearest
 
 MOST = 100_000  # matches per query; the output has room for all of them
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vipe_msgs.msg import Actions, Embeddings
 
-from vipe_core.actions import UNKNOWN, Action, Gallery, Recognizer
+from vipe_core.actions import UNKNOWN, Action, Examples, Recognizer
 from vipe_core.errors import VipeError
 from vipe_ros import convert, models
 from vipe_ros.errors import InputError
@@ -37,10 +37,10 @@ class ActionNode(BaseNode):
         self._model = models.load(given.model, given.backend, self.report)
         if not self._model.metadata.has_embedding:
             raise VipeError(f"model {self._model.path} makes no embeddings; give another one")
-        gallery = Gallery.from_folder(given.examples_dir, self._model)
-        self._recognizer = Recognizer(gallery, max_gap_s=given.forget_after)
+        examples = Examples.from_folder(given.examples_dir, self._model)
+        self._recognizer = Recognizer(examples, max_gap_s=given.forget_after)
         self._actions = self.add_output(Actions, "actions")
-        self.report.facts["labels"] = ", ".join(gallery.labels)
+        self.report.facts["labels"] = ", ".join(examples.labels)
 
     def activate(self) -> None:
         self.add_input(Embeddings, "embeddings", self._on_embeddings)

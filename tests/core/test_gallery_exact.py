@@ -8,9 +8,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from vipe_core import search
 from vipe_core.embedding import pairwise_likelihood_distance
 from vipe_core.errors import VipeError
+from vipe_core.gallery import exact
 
 A, B = 1.5, 0.75
 
@@ -43,7 +43,7 @@ def naive(index, query, k):
 )
 def test_equal_to_the_naive_loop(rows, queries, k):
     index, query = embeddings(rows, 0), embeddings(queries, 1)
-    indices, probability = search.nearest(*index, *query, A, B, k)
+    indices, probability = exact.nearest(*index, *query, A, B, k)
     expected, expected_probability = naive(index, query, k)
     np.testing.assert_array_equal(indices, expected)
     np.testing.assert_allclose(probability, expected_probability, rtol=1e-6)
@@ -52,12 +52,12 @@ def test_equal_to_the_naive_loop(rows, queries, k):
 
 @pytest.mark.parametrize("order", ["as it comes", "farthest first", "nearest first"])
 def test_equal_to_the_whole_matrix_over_many_blocks(order):
-    index, query = embeddings(2 * search.INDEX_BLOCK + 37, 0), embeddings(search.QUERY_BLOCK + 5, 1)
+    index, query = embeddings(2 * exact.INDEX_BLOCK + 37, 0), embeddings(exact.QUERY_BLOCK + 5, 1)
     length = np.linalg.norm(index[0], axis=1)
     by = {"farthest first": np.argsort(-length), "nearest first": np.argsort(length)}
     if order in by:
         index = (index[0][by[order]], index[1][by[order]])
-    indices, probability = search.nearest(*index, *query, A, B, 20)
+    indices, probability = exact.nearest(*index, *query, A, B, 20)
     double = [x.astype(np.float64) for x in (*query, *index)]
     everything = pairwise_likelihood_distance(*double)
     best = np.argsort(everything, axis=1, kind="stable")[:, :20]
@@ -67,10 +67,10 @@ def test_equal_to_the_whole_matrix_over_many_blocks(order):
 
 
 def test_equal_to_the_whole_matrix_where_variances_differ_wildly():
-    index, query = embeddings(3 * search.INDEX_BLOCK, 0, 4), embeddings(20, 1, 4)
+    index, query = embeddings(3 * exact.INDEX_BLOCK, 0, 4), embeddings(20, 1, 4)
     scale = np.random.default_rng(2).choice([1e-4, 1, 100], (len(index[1]), 4))
     index = (10 * index[0], (index[1] * scale).astype(np.float32))
-    indices, _ = search.nearest(*index, *query, A, B, 30)
+    indices, _ = exact.nearest(*index, *query, A, B, 30)
     double = [x.astype(np.float64) for x in (*query, *index)]
     best = np.argsort(pairwise_likelihood_distance(*double), axis=1, kind="stable")[:, :30]
     np.testing.assert_array_equal(indices, best)
@@ -79,20 +79,20 @@ def test_equal_to_the_whole_matrix_where_variances_differ_wildly():
 def test_order_is_exact_where_the_probability_saturates():
     index, query = embeddings(50, 0), embeddings(1, 1)
     far = (query[0] + 1e3 + np.arange(50)[::-1, None], np.full_like(index[1], 0.1))
-    indices, probability = search.nearest(*far, *query, A, B, 50)
+    indices, probability = exact.nearest(*far, *query, A, B, 50)
     assert (probability == probability[0, 0]).all()
     assert indices[0].tolist() == list(range(49, -1, -1))
 
 
 def test_variance_decides_between_equal_means():
     index = (np.zeros((3, 4)), np.array([[0.3] * 4, [0.1] * 4, [0.2] * 4]))
-    indices, _ = search.nearest(*index, np.zeros((1, 4)), np.zeros((1, 4)), A, B, 3)
+    indices, _ = exact.nearest(*index, np.zeros((1, 4)), np.zeros((1, 4)), A, B, 3)
     assert indices.tolist() == [[1, 2, 0]]
 
 
 def test_equal_rows_come_in_order():
     index = (np.ones((30, 4)), np.ones((30, 4)))
-    indices, _ = search.nearest(*index, *embeddings(3, 0, 4), A, B, 10)
+    indices, _ = exact.nearest(*index, *embeddings(3, 0, 4), A, B, 10)
     assert indices.tolist() == [list(range(10))] * 3
 
 
@@ -101,7 +101,7 @@ def test_rows_without_a_person_match_nothing():
     index[0][4] = np.nan
     index[1][7, 3] = np.inf
     query[0][1] = np.nan
-    indices, probability = search.nearest(*index, *query, A, B, 12)
+    indices, probability = exact.nearest(*index, *query, A, B, 12)
     assert not np.isin(indices, [4, 7]).any()
     assert (indices[1] == -1).all()
     assert np.isnan(probability[1]).all()
@@ -113,23 +113,23 @@ def test_rows_without_a_person_match_nothing():
 
 @pytest.mark.parametrize(("rows", "queries"), [(0, 3), (3, 0), (0, 0)])
 def test_nothing_to_search(rows, queries):
-    indices, probability = search.nearest(*embeddings(rows, 0), *embeddings(queries, 1), A, B, 4)
+    indices, probability = exact.nearest(*embeddings(rows, 0), *embeddings(queries, 1), A, B, 4)
     assert indices.shape == probability.shape == (queries, 4)
     assert (indices == -1).all()
 
 
 def test_progress_counts_the_queries_with_a_person():
-    query = embeddings(search.QUERY_BLOCK + 9, 0)
+    query = embeddings(exact.QUERY_BLOCK + 9, 0)
     query[0][3] = np.nan
     done: list[int] = []
-    search.nearest(*embeddings(5, 1), *query, A, B, 2, progress=done.append)
-    assert done == [search.QUERY_BLOCK, 8]
+    exact.nearest(*embeddings(5, 1), *query, A, B, 2, progress=done.append)
+    assert done == [exact.QUERY_BLOCK, 8]
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs():
     index, query = embeddings(50_000, 0, 4), embeddings(1_000, 1, 4)
     tracemalloc.start()
-    search.nearest(*index, *query, A, B, 5)
+    exact.nearest(*index, *query, A, B, 5)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 80e6  # all pairs at once would take 400 MB
@@ -138,9 +138,9 @@ def test_memory_does_not_grow_with_the_number_of_pairs():
 @pytest.mark.parametrize("k", [0, -3])
 def test_k_out_of_range(k):
     with pytest.raises(VipeError, match="k must be at least 1"):
-        search.nearest(*embeddings(3, 0), *embeddings(3, 1), A, B, k)
+        exact.nearest(*embeddings(3, 0), *embeddings(3, 1), A, B, k)
 
 
 def test_sizes_that_differ():
     with pytest.raises(VipeError, match="index has embeddings of size 8, the query of size 16"):
-        search.nearest(*embeddings(3, 0, 8), *embeddings(3, 1), A, B, 1)
+        exact.nearest(*embeddings(3, 0, 8), *embeddings(3, 1), A, B, 1)

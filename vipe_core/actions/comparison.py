@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vipe_core.actions.examples import Examples
 from vipe_core.alignment import StreamAligner
 from vipe_core.embedding import pairwise_excess_distance, self_squared
 from vipe_core.errors import VipeError
-from vipe_core.examples import Gallery, Track
+from vipe_core.track import Track
 
 _LEAST = 0.1  # of the square of even odds: the unit of very unsure examples
 _STRICTNESS = 0.95  # the limit lies this far from a good match towards what must not match
@@ -35,14 +36,14 @@ class Comparison:
     E examples give 2 E rows: the stream's person as it is, then mirrored.
     """
 
-    def __init__(self, gallery: Gallery, rate_hz: float) -> None:
-        self.examples = gallery.examples
-        self.tracks = [example.track.resampled(rate_hz) for example in gallery.examples]
+    def __init__(self, examples: Examples, rate_hz: float) -> None:
+        self.examples = examples.examples
+        self.tracks = [example.track.resampled(rate_hz) for example in examples.examples]
         self._mean = np.concatenate([track.mean for track in self.tracks])
         self._variance = np.concatenate([track.variance for track in self.tracks])
         # The unit of cost is the distance at which a match has even odds, less what the
         # examples are away from themselves.
-        even = max(gallery.sigmoid_b, 1.0) / gallery.sigmoid_a
+        even = max(examples.sigmoid_b, 1.0) / examples.sigmoid_a
         own = float(np.median(self_squared(self._variance)))
         self._unit = math.sqrt(max(even * even - own, _LEAST * even * even))
         self.lengths = [len(track) for track in self.tracks]

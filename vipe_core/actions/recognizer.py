@@ -7,7 +7,7 @@ match probability instead; where that is saturated, on both sides of its slope, 
 tell a good match from a fair one, and false alarms follow. Matches are found by
 subsequence dynamic time warping as they end (:class:`vipe_core.alignment.StreamAligner`),
 and what counts as a match is learned from the examples themselves
-(:func:`vipe_core.comparison.learn_limits`).
+(:func:`vipe_core.actions.comparison.learn_limits`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vipe_core.actions.comparison import Comparison, learn_limits
+from vipe_core.actions.examples import Examples
 from vipe_core.alignment import StreamAligner
-from vipe_core.comparison import Comparison, learn_limits
 from vipe_core.errors import VipeError
-from vipe_core.examples import Example, Gallery, Track
-
-__all__ = ["UNKNOWN", "Action", "Example", "Gallery", "Recognizer", "Track", "segments"]
 
 UNKNOWN = "unknown"
 _MOST_TRACKS = 100
@@ -64,16 +62,16 @@ class _State:
 
 
 class Recognizer:
-    """Recognises the actions of a gallery in the embeddings of any number of people.
+    """Recognises actions that were taught in the embeddings of any number of people.
 
-    Time and memory per frame depend on the size of the gallery alone. Examples and stream
+    Time and memory per frame depend on the examples alone. Examples and stream
     are brought to one rate, so a camera need not have the frame rate of the examples; an
     action is found at half to twice the speed it was shown at.
 
     Args:
-        gallery: the actions.
+        examples: the actions.
         threshold: highest mean cost per frame of a match, 1 for the distance at which a
-            match has even odds; learned from the gallery for each example when None.
+            match has even odds; learned from the examples, for each of them, when None.
         mirror: also recognise the mirror image, but for examples whose mirror image was
             taught under another label (a left and a right hand raised, say).
         rate_hz: steps per second at which sequences are compared.
@@ -82,7 +80,7 @@ class Recognizer:
 
     def __init__(
         self,
-        gallery: Gallery,
+        examples: Examples,
         threshold: float | None = None,
         mirror: bool = True,
         rate_hz: float = 30.0,
@@ -92,12 +90,12 @@ class Recognizer:
         for name, value in given.items():
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise VipeError(f"{name} is {value}, a positive number needed")
-        self.gallery, self.rate_hz, self.max_gap_s = gallery, rate_hz, max_gap_s
-        self._comparison = Comparison(gallery, rate_hz)
+        self.examples, self.rate_hz, self.max_gap_s = examples, rate_hz, max_gap_s
+        self._comparison = Comparison(examples, rate_hz)
         # Half the rate is four times as fast and gives nearly the same limits.
-        self._limits = learn_limits(Comparison(gallery, rate_hz / 2), threshold, mirror)
-        self._labels = (*gallery.labels, UNKNOWN)
-        self._label_of = np.array([gallery.labels.index(e.label) for e in gallery.examples])
+        self._limits = learn_limits(Comparison(examples, rate_hz / 2), threshold, mirror)
+        self._labels = (*examples.labels, UNKNOWN)
+        self._label_of = np.array([examples.labels.index(e.label) for e in examples.examples])
         self._states: dict[str, _State] = {}
 
     @property
@@ -132,7 +130,7 @@ class Recognizer:
             enough for as long as it is; in between, and when nothing fits, "unknown".
 
         Raises:
-            VipeError: an embedding that is not of the gallery's size.
+            VipeError: an embedding that is not of the examples' size.
         """
         own = (mean, variance)
         twin = (
