@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.model_factory import make_model
-from vipe_core import assets, keypoint_file, model_file, runtime, skeletons
+from vipe_core import assets, model_file, runtime, skeletons
 from vipe_core.actions import (
     UNKNOWN,
     Action,
@@ -36,7 +35,7 @@ MIRROR = np.repeat([-1.0, 1.0], SIZE // 2)  # what mirroring a person does to th
 
 def poses(seed: int, count: int = 6) -> np.ndarray:
     """(count, SIZE) poses far apart from each other and from those of other seeds."""
-    return np.random.default_rng(seed).normal(0, 5, (count, SIZE))
+    return np.random.default_rng(seed).normal(0, 3, (count, SIZE))
 
 
 def track(means: np.ndarray, fps: float = FPS, start: float = 0.0, mirror: bool = True) -> Track:
@@ -111,7 +110,7 @@ def test_action_of_a_frame_is_complete(examples):
     assert actions[-1].end <= actions[-1].start + 1.2
 
 
-@pytest.mark.parametrize("speed", [0.6, 1.0, 1.7])
+@pytest.mark.parametrize("speed", [0.7, 1.0, 1.4])
 @pytest.mark.parametrize("fps", [12.0, 30.0, 100.0])
 def test_other_speed_and_other_camera_rate(examples, speed, fps):
     rest = movement(poses(99, 4), 2.0, fps)
@@ -282,78 +281,6 @@ def test_bad_examples(example, line):
 def test_no_examples():
     with pytest.raises(VipeError, match="no examples of actions"):
         Examples.from_examples([], A, B)
-
-
-# ---- a folder of keypoint files
-
-
-@pytest.fixture(scope="module")
-def small_model(tmp_path_factory) -> runtime.Model:
-    return runtime.load(make_model(tmp_path_factory.mktemp("model") / "model.onnx", mirror=True))
-
-
-def clip(label: str | None = "wave", frames: int = 30, seed: int = 3, **changes) -> KeypointFile:
-    """Thirteen points that move from one random pose to another in a second."""
-    first, last = np.random.default_rng(seed).uniform(100, 400, (2, 13, 2))
-    points = first + (last - first) * np.linspace(0, 1, frames)[:, None, None]
-    fields = {"points": points, "visibility": np.ones((frames, 13)), "skeleton": "body13"}
-    return KeypointFile(**{**fields, "fps": 30, "label": label, **changes})
-
-
-def test_gallery_from_a_folder(tmp_path, small_model):
-    keypoint_file.write(tmp_path / "a.npz", clip("wave"))
-    gone = clip(seed=4).points.copy()
-    gone[10:13] = np.nan  # nobody in sight for three frames
-    keypoint_file.write(tmp_path / "b.npz", clip("bow", points=gone))
-    (tmp_path / "notes.txt").write_text("not an example")
-    examples = Examples.from_folder(tmp_path, small_model)
-    assert examples.labels == ("wave", "bow")
-    assert examples.fingerprint == small_model.fingerprint
-    assert [len(example.track) for example in examples.examples] == [30, 27]
-    assert examples.sigmoid_a == small_model.metadata.sigmoid_a
-    for label, seed in (("wave", 3), ("bow", 4)):
-        stream = embed(clip(seed=seed), small_model)
-        assert play(Recognizer(examples), stream)[-1].label == label
-
-
-@pytest.mark.parametrize(
-    ("content", "line"),
-    [
-        (clip(None), "label: missing"),
-        (clip(frames=9), "0.27 s long"),
-        (clip(fps=None), "neither stamp nor fps"),
-        (clip(points=np.full((30, 13, 2), np.nan)), "no frame shows a person"),
-        (
-            clip(points=np.ones((30, 2, 13, 2)), visibility=np.ones((30, 2, 13))),
-            "2 people, an example shows one",
-        ),
-        (clip("unknown"), "label 'unknown'"),
-    ],
-)
-def test_folder_with_a_bad_example_names_the_file(tmp_path, small_model, content, line):
-    keypoint_file.write(tmp_path / "good.npz", clip())
-    keypoint_file.write(tmp_path / "bad.npz", content)
-    with pytest.raises(VipeError, match=line) as caught:
-        Examples.from_folder(tmp_path, small_model)
-    assert "bad.npz" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_folder_missing_empty_or_with_an_unreadable_file(tmp_path, small_model):
-    with pytest.raises(VipeError, match="does not exist"):
-        Examples.from_folder(tmp_path / "nowhere", small_model)
-    with pytest.raises(VipeError, match="holds no keypoint file"):
-        Examples.from_folder(tmp_path, small_model)
-    (tmp_path / "bad.npz").write_bytes(b"nonsense")
-    with pytest.raises(VipeError, match=r"bad\.npz: not an \.npz"):
-        Examples.from_folder(tmp_path, small_model)
-
-
-def test_model_without_embedding(tmp_path):
-    model = runtime.load(make_model(tmp_path / "pose.onnx", task="pose"))
-    keypoint_file.write(tmp_path / "a.npz", clip())
-    with pytest.raises(VipeError, match="has no embedding"):
-        Examples.from_folder(tmp_path, model)
 
 
 # ---- the shipped model

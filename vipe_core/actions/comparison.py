@@ -1,63 +1,68 @@
-"""Examples of actions side by side: costs between them and a stream, and what is a match."""
+"""Examples of actions side by side, and the cost of a stream's frames against all of them."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from vipe_core.actions.examples import Examples
 from vipe_core.alignment import StreamAligner
-from vipe_core.embedding import pairwise_excess_distance, self_squared
+from vipe_core.embedding import pairwise_squared, self_squared
 from vipe_core.errors import VipeError
 from vipe_core.track import Track
 
-_LEAST = 0.1  # of the square of even odds: the unit of very unsure examples
-_STRICTNESS = 0.95  # the limit lies this far from a good match towards what must not match
-_SLACK = 0.6  # ... but never farther than this, in units of the cost
-_STILL = 0.1  # an example is a held pose when standing still costs no more than this extra
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Per example (E,): mean cost of a good match, the most a match may cost, whether its
-    mirror image may match, and whether it is a held pose."""
-
-    good: np.ndarray
-    most: np.ndarray
-    mirror: np.ndarray
-    still: np.ndarray
+# A frame is compared with the moments before it: a pose does not say where it is going.
+_STEP_S = 0.27  # between two of those moments
+_STEPS = 8
+_SHARE = 1 / 2  # of an example is the farthest that it is looked back
+_FACTORS = 8  # of variances, multiplied before a logarithm is taken
+_CELLS = 1 << 20  # of the costs of several tracks that are compared at once: 8 MB
 
 
 class Comparison:
-    """Examples at one rate, padded together, and the cost of a frame against all of them.
+    """Examples at one rate, one after the other, and the cost of a frame against all of them.
 
+    The cost of frame t of the stream and frame s of an example is the root of the mean of the
+    squared excess distances (:func:`vipe_core.embedding.pairwise_excess_distance`) of (t, s), and
+    of (t - o, s - o) for some moments o before, as far as they lie inside the example.
     E examples give 2 E rows: the stream's person as it is, then mirrored.
+
+    Source: Pr-VIPE averages frame distances over a window in time for action recognition.
+
+    Args:
+        tracks: of the examples, E of them.
+        rate_hz: steps per second.
     """
 
-    def __init__(self, examples: Examples, rate_hz: float) -> None:
-        self.examples = examples.examples
-        self.tracks = [example.track.resampled(rate_hz) for example in examples.examples]
+    def __init__(self, tracks: Sequence[Track], rate_hz: float) -> None:
+        self.tracks = [track.resampled(rate_hz) for track in tracks]
         self._mean = np.concatenate([track.mean for track in self.tracks])
         self._variance = np.concatenate([track.variance for track in self.tracks])
-        # The unit of cost is the distance at which a match has even odds, less what the
-        # examples are away from themselves.
-        even = max(examples.sigmoid_b, 1.0) / examples.sigmoid_a
-        own = float(np.median(self_squared(self._variance)))
-        self._unit = math.sqrt(max(even * even - own, _LEAST * even * even))
+        self._own = self_squared(self._variance)
+        # Dimensions first, and half the width: a frame of the stream is compared with all rows.
+        self._columns = (
+            np.ascontiguousarray(self._mean.T[:, None], np.float32),  # (D, 1, N)
+            np.ascontiguousarray(1 + self._variance.T[:, None], np.float32),
+            np.asarray(self._own / 2, np.float32),
+        )
         self.lengths = [len(track) for track in self.tracks]
         # Row e, column j -> frame in the concatenation; padding points at an extra last one.
         self._index = np.full((len(self.tracks), max(self.lengths)), len(self._mean))
         first = np.cumsum([0, *self.lengths])
         for row, length in enumerate(self.lengths):
             self._index[row, :length] = np.arange(first[row], first[row] + length)
+        self._looks = _looks(self.lengths, rate_hz)
+        self.depth = max(back for back, _, _ in self._looks) + 1
 
-    def aligner(self) -> StreamAligner:
-        return StreamAligner(self.lengths * 2)
+    def aligner(self, people: int = 1) -> StreamAligner:
+        return StreamAligner(self.lengths * 2 * people)
 
     def checked(self, *pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """(2, 2, D) float64 of mean and variance (D,), itself and mirrored."""
+        """(2, 2, D) float64 of mean and variance (D,), itself and mirrored.
+
+        Raises:
+            VipeError: another size than that of the examples.
+        """
         size = self._mean.shape[1]
         for values in (value for pair in pairs for value in pair):
             if np.shape(values) != (size,):
@@ -67,21 +72,91 @@ class Comparison:
                 )
         return np.array(pairs, np.float64)
 
-    def cost(self, embedding: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-        """(2 E, L) cost of one frame (2, 2, D); infinite where a mirror image may not match."""
-        cost = self._padded(self.frame_cost(embedding[:, 0], embedding[:, 1]))
-        cost[len(mirror) :][~mirror] = np.inf
-        return cost
+    def squared(self, embedding: np.ndarray) -> np.ndarray:
+        """(2, N) float32 squared excess distances of one frame (2, 2, D) and all N frames."""
+        mean, variance, own = self._columns
+        seen = embedding.astype(np.float32).transpose(1, 2, 0)[..., None]  # (2, D, 2, 1)
+        gap, both = mean - seen[0], variance + seen[1]
+        np.multiply(gap, gap, out=gap)
+        np.divide(gap, both, out=gap)
+        total = gap.sum(axis=0)
+        for start in range(0, len(both), _FACTORS):
+            total += np.log(both[start : start + _FACTORS].prod(axis=0))
+        total -= own
+        total -= (self_squared(embedding[:, 1]) / 2).astype(np.float32)[:, None]
+        return np.maximum(total, 0, out=total)
+
+    def cost(self, history: Sequence[np.ndarray]) -> np.ndarray:
+        """(2 E, L) cost of the last frame of a stream; infinite beyond an example's end.
+
+        Args:
+            history: (2, N) of :meth:`squared`, the last ``depth`` frames or all there were.
+        """
+        last = len(history) - 1
+        total = np.zeros_like(history[-1])
+        for back, column, weight in self._looks:
+            total += history[max(last - back, 0)][:, column] * weight
+        return self._padded(np.sqrt(total, out=total))
+
+    def lowest(self, tracks: Sequence[Track]) -> np.ndarray:
+        """(Q, 2, E) lowest mean cost of any match inside each of Q tracks: as it is, mirrored."""
+        longest = max(len(track) for track in tracks)
+        block = max(1, _CELLS // (2 * self._index.size))
+        found = []
+        for start in range(0, len(tracks), block):
+            found.append(self._lowest(tracks[start : start + block], longest))
+        return np.concatenate(found)
+
+    def _lowest(self, tracks: Sequence[Track], frames: int) -> np.ndarray:
+        costs = [self._costs(track) for track in tracks]
+        aligner = self.aligner(len(tracks))
+        lowest = np.full(2 * len(self.tracks) * len(tracks), np.inf)
+        ended = np.full((2, len(self._mean)), np.inf)
+        for frame in range(frames):
+            rows = [cost[frame] if frame < len(cost) else ended for cost in costs]
+            cost = np.concatenate([self._padded(row) for row in rows])
+            np.minimum(lowest, aligner.update(cost, float(frame))[0], out=lowest)
+        return lowest.reshape(len(tracks), 2, -1)
+
+    def _costs(self, track: Track) -> np.ndarray:
+        """(T, 2, N) cost of every frame of a track, itself and mirrored."""
+        squared = [self._all_squared(track.mean, track.variance)]
+        if track.mirror_mean is None or track.mirror_variance is None:
+            squared.append(np.full_like(squared[0], np.inf))
+        else:
+            squared.append(self._all_squared(track.mirror_mean, track.mirror_variance))
+        whole = np.stack(squared, axis=1)
+        rows = np.arange(len(whole))
+        # Infinity by a weight of 0 is no number; a track without a mirror image is rare.
+        with np.errstate(invalid="ignore"):
+            total = sum(
+                whole[(rows - back).clip(0)][..., column] * weight
+                for back, column, weight in self._looks
+            )
+        return np.sqrt(np.where(np.isnan(total), np.inf, total))
+
+    def _all_squared(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        squared = pairwise_squared(mean, variance, self._mean, self._variance)
+        squared -= (self_squared(variance)[:, None] + self._own) / 2
+        return np.maximum(squared, 0, out=squared)
+
+    def still(self) -> np.ndarray:
+        """(E,) mean cost of a person who stands still in the best pose of each example."""
+        out, ends = [], np.cumsum([0, *self.lengths])
+        for track, first, last in zip(self.tracks, ends, ends[1:], strict=False):
+            squared = self._all_squared(track.mean, track.variance)
+            total = sum(squared[:, column] * weight for _, column, weight in self._looks)
+            out.append(np.sqrt(np.asarray(total)[:, first:last]).mean(axis=1).min())
+        return np.array(out)
+
+    def typical_own(self) -> float:
+        """Median squared distance of a frame to itself: how unsure the examples are."""
+        return float(np.median(self._own))
 
     def _padded(self, flat: np.ndarray) -> np.ndarray:
-        """(2, all frames of all examples) to (2 E, L), infinite beyond an example's end."""
-        ended = np.concatenate([flat, np.full((2, 1), np.inf)], axis=1)
+        """(2, N) to (2 E, L), infinite beyond an example's end."""
+        ended = np.concatenate([flat, np.full((2, 1), np.inf, flat.dtype)], axis=1)
         return ended[:, self._index].reshape(-1, self._index.shape[1])
-
-    def frame_cost(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """(N, all frames of all examples) excess distance of N frames; at 1 a match has about
-        even odds."""
-        return pairwise_excess_distance(mean, variance, self._mean, self._variance) / self._unit
 
     def best(self, found: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Per example the better of itself and mirrored: costs (E,) and starts (E,)."""
@@ -89,52 +164,30 @@ class Comparison:
         row, column = found.argmin(axis=0), np.arange(found.shape[1])
         return found[row, column], start[row, column]
 
-    def lowest(self, track: Track) -> np.ndarray:
-        """(2, E) lowest mean cost of any match inside a track: as it is, mirrored."""
-        own = self.frame_cost(track.mean, track.variance)
-        mirrored = np.full_like(own, np.inf)
-        if track.mirror_mean is not None and track.mirror_variance is not None:
-            mirrored = self.frame_cost(track.mirror_mean, track.mirror_variance)
-        aligner, lowest = self.aligner(), np.full(2 * len(self.tracks), np.inf)
-        for frame, flat in enumerate(np.stack([own, mirrored], axis=1)):
-            found, _ = aligner.update(self._padded(flat), float(frame))
-            np.minimum(lowest, found, out=lowest)
-        return lowest.reshape(2, -1)
+    def gain(self, totals: np.ndarray, most: np.ndarray) -> np.ndarray:
+        """(2 E, L) how much a match that has come to each frame stays below the limit.
+
+        Summed over its frames, as a share of what a whole match without any cost gains.
+
+        Args:
+            totals: (2 E, L) costs so far. most: (E,) highest mean cost of a match.
+        """
+        frames = np.arange(1, totals.shape[1] + 1)
+        limit, length = np.tile(most, 2)[:, None], np.tile(self.lengths, 2)[:, None]
+        return (frames - totals / limit) / length
 
 
-def learn_limits(comparison: Comparison, threshold: float | None, mirror: bool) -> Limits:
-    """What must match and what must not, as far as the examples tell.
-
-    A good match costs what the example costs against itself or, where there are several
-    of a label, against the others. What must not match are the examples of other labels,
-    and a person who stands still in one of the example's poses, unless the example itself
-    hardly moves. The limit lies just short of that, and never far above a good match.
-    """
-    labels = np.array([example.label for example in comparison.examples])
-    lowest = np.stack([comparison.lowest(track) for track in comparison.tracks])  # (query, 2, E)
-    alone = np.array([_self_costs(comparison, row) for row in range(len(labels))])
-    same = (labels[:, None] == labels[None]) & ~np.eye(len(labels), dtype=bool)
-    other = labels[:, None] != labels[None]
-
-    ceiling = alone[:, 0] + _SLACK
-    confused = other & (lowest[:, 1] < ceiling) & (lowest[:, 0] >= ceiling)
-    allowed = np.full(len(labels), mirror) & ~confused.any(axis=0)
-    either = np.minimum(lowest[:, 0], np.where(allowed, lowest[:, 1], np.inf))
-
-    good = np.where(same, either, np.inf).min(axis=0)
-    good = np.where(np.isfinite(good), good, alone[:, 0])
-    wrong = np.where(other, either, np.inf).min(axis=0)
-    moves = alone[:, 1] - alone[:, 0] > _STILL
-    wrong = np.minimum(wrong, np.where(moves, alone[:, 1], np.inf))
-    good = np.minimum(good, wrong)
-    most = np.minimum(good + _STRICTNESS * (wrong - good), good + _SLACK)
-    if threshold is not None:
-        most = np.full(len(labels), float(threshold))
-    return Limits(good, most, allowed, ~moves)
-
-
-def _self_costs(comparison: Comparison, row: int) -> tuple[float, float]:
-    """Mean cost of an example against itself, and of standing still in its best pose."""
-    track, first = comparison.tracks[row], sum(comparison.lengths[:row])
-    cost = comparison.frame_cost(track.mean, track.variance)[:, first : first + len(track)]
-    return float(cost.diagonal().mean()), float(cost.mean(axis=1).min())
+def _looks(lengths: Sequence[int], rate_hz: float) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Moments that a frame is compared at: frames back, and for each of N frames of the examples
+    where that is and how much it counts; the weights of a frame sum to 1."""
+    place = np.concatenate([np.arange(length) for length in lengths])
+    farthest = np.repeat(_SHARE * np.asarray(lengths), lengths)
+    rows = np.arange(len(place))
+    backs = sorted({round(step * _STEP_S * rate_hz) for step in range(_STEPS)})
+    counts = [(back <= place) & ((back <= farthest) | (back == 0)) for back in backs]
+    share = 1 / np.sum(counts, axis=0)
+    return [
+        (back, np.where(counted, rows - back, rows), (counted * share).astype(np.float32))
+        for back, counted in zip(backs, counts, strict=True)
+        if counted.any()
+    ]

@@ -7,24 +7,32 @@ match probability instead; where that is saturated, on both sides of its slope, 
 tell a good match from a fair one, and false alarms follow. Matches are found by
 subsequence dynamic time warping as they end (:class:`vipe_core.alignment.StreamAligner`),
 and what counts as a match is learned from the examples themselves
-(:func:`vipe_core.actions.comparison.learn_limits`).
+(:func:`vipe_core.actions.limits.learn_limits`).
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vipe_core.actions.comparison import Comparison, learn_limits
+from vipe_core.actions.comparison import Comparison
 from vipe_core.actions.examples import Examples
+from vipe_core.actions.limits import Mutual, learn_limits
 from vipe_core.alignment import StreamAligner
 from vipe_core.errors import VipeError
 
 UNKNOWN = "unknown"
 _MOST_TRACKS = 100
+# A match without cost has margin 1, one at its limit 0. The slopes were fitted to how often a
+# match is right.
+_KNOWN = 10.0  # log odds of being known, per margin
+_LABEL = 15.0  # log odds between two labels, per cost
+_WORST = 5.0  # cost, and minus the margin, of what does not match at all
+_BEGUN = 0.2  # an example is under way when it has gained this share of what a perfect match gains
 _ECHO_S = 0.2  # how long the best match is said again while worse ones overlap it
 
 
@@ -38,6 +46,8 @@ class Action:
         start, end: seconds, when the action began and ended; None when unknown.
         labels: all labels and "unknown", most probable first.
         probabilities: theirs, summing to 1.
+        under_way: the action that seems to have begun and not yet ended, "" when there is none.
+        progress: how far that has come, 0 to 1 of its example; 0 when there is none.
     """
 
     label: str
@@ -46,6 +56,8 @@ class Action:
     end: float | None
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
+    under_way: str = ""
+    progress: float = 0.0
 
 
 @dataclass
@@ -53,6 +65,7 @@ class _State:
     """Of one person: where the alignment stands, the last frame, and what was last said."""
 
     aligner: StreamAligner
+    history: deque[np.ndarray]  # of squared distances (2, N)
     stamp: float
     embedding: np.ndarray  # (2, 2, D): itself and mirrored; mean and variance
     ticks: int = 0
@@ -76,6 +89,7 @@ class Recognizer:
             taught under another label (a left and a right hand raised, say).
         rate_hz: steps per second at which sequences are compared.
         max_gap_s: a person unseen for longer starts anew.
+        known: what another recogniser learned; see :meth:`with_examples`.
     """
 
     def __init__(
@@ -83,25 +97,43 @@ class Recognizer:
         examples: Examples,
         threshold: float | None = None,
         mirror: bool = True,
-        rate_hz: float = 30.0,
+        rate_hz: float = 15.0,
         max_gap_s: float = 0.5,
+        known: Mutual | None = None,
     ) -> None:
         given = {"rate_hz": rate_hz, "max_gap_s": max_gap_s, "threshold": threshold}
         for name, value in given.items():
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise VipeError(f"{name} is {value}, a positive number needed")
         self.examples, self.rate_hz, self.max_gap_s = examples, rate_hz, max_gap_s
-        self._comparison = Comparison(examples, rate_hz)
-        # Half the rate is four times as fast and gives nearly the same limits.
-        self._limits = learn_limits(Comparison(examples, rate_hz / 2), threshold, mirror)
+        self._threshold, self._mirror = threshold, mirror
         self._labels = (*examples.labels, UNKNOWN)
         self._label_of = np.array([examples.labels.index(e.label) for e in examples.examples])
         self._states: dict[str, _State] = {}
+        self._mutual: Mutual | None = None
+        if not examples.examples:
+            return
+        self._comparison = Comparison([e.track for e in examples.examples], rate_hz)
+        # Half the rate is four times as fast and gives nearly the same limits.
+        self._mutual = Mutual(examples.examples, rate_hz / 2, known)
+        own = self._comparison.typical_own()
+        self._limits = learn_limits(examples, self._mutual, own, threshold, mirror)
+        self._never = ~np.tile(self._limits.mirror, 2)
+        self._never[: len(examples.examples)] = False
+
+    def with_examples(self, examples: Examples) -> Recognizer:
+        """A recogniser of other examples that is otherwise set as this one; people start anew.
+
+        What was learned about examples that are the same objects as before is kept, so that
+        one more is taught in a moment.
+        """
+        threshold, mirror = self._threshold, self._mirror
+        return Recognizer(examples, threshold, mirror, self.rate_hz, self.max_gap_s, self._mutual)
 
     @property
     def thresholds(self) -> np.ndarray:
         """(E,) highest mean cost per frame at which an example matches."""
-        return self._limits.most.copy()
+        return self._limits.most.copy() if self.examples.examples else np.zeros(0)
 
     def drop(self, track_id: str) -> None:
         """Forget a person; one that is not known is fine."""
@@ -132,6 +164,8 @@ class Recognizer:
         Raises:
             VipeError: an embedding that is not of the examples' size.
         """
+        if not self.examples.examples:
+            return self._unknown()
         own = (mean, variance)
         twin = (
             own
@@ -145,12 +179,28 @@ class Recognizer:
                 self._states[track_id] = state
             return self._unknown()
         if state is None or not 0 <= stamp_s - state.stamp <= self.max_gap_s:
-            state = _State(self._comparison.aligner(), stamp_s, embedding, origin=stamp_s)
+            history: deque[np.ndarray] = deque(maxlen=self._comparison.depth)
+            aligner = self._comparison.aligner()
+            state = _State(aligner, history, stamp_s, embedding, origin=stamp_s)
         self._states[track_id] = state  # last in the dictionary: the most recently seen
         while len(self._states) > _MOST_TRACKS:
             self._states.pop(next(iter(self._states)))
         self._advance(state, stamp_s, embedding)
-        return state.action or self._unknown()
+        label, progress = self._under_way(state)
+        return replace(state.action or self._unknown(), under_way=label, progress=progress)
+
+    def _under_way(self, state: _State) -> tuple[str, float]:
+        """The label and progress of the example whose beginning fits best.
+
+        A beginning is as good as what it stays below the limit, summed over its frames.
+        """
+        gain = self._comparison.gain(state.aligner.totals, self._limits.most)  # (2 E, L)
+        row, column = np.unravel_index(int(gain.argmax()), gain.shape)
+        if gain[row, column] < _BEGUN:
+            return "", 0.0
+        example = int(row) % len(self._label_of)
+        progress = (int(column) + 1) / self._comparison.lengths[example]
+        return self._labels[self._label_of[example]], progress
 
     def _advance(self, state: _State, stamp_s: float, embedding: np.ndarray) -> None:
         """Feed the alignment at its own even steps up to now, and remember this frame."""
@@ -158,7 +208,9 @@ class Recognizer:
         while (tick := state.origin + state.ticks / self.rate_hz) <= stamp_s + 1e-9:
             share = min(max((tick - state.stamp) / span, 0), 1) if span > 0 else 1.0
             between = state.embedding * (1 - share) + embedding * share
-            cost = self._comparison.cost(between, self._limits.mirror)
+            state.history.append(self._comparison.squared(between))
+            cost = self._comparison.cost(state.history) / self._limits.unit
+            cost[self._never] = np.inf
             found, start = state.aligner.update(cost, tick)
             self._judge(state, *self._comparison.best(found, start), tick)
             state.ticks += 1
@@ -166,14 +218,13 @@ class Recognizer:
 
     def _judge(self, state: _State, found: np.ndarray, start: np.ndarray, now: float) -> None:
         """From mean costs (E,) and starts (E,) of matches that end now to an action."""
-        good, most = self._limits.good, self._limits.most
-        # 0 at the limit, 3 at a good match: a probability of 0.5 and 0.95 against unknown.
-        score = np.clip(3 * (most - found) / np.maximum(most - good, 0.02), -50, 6)
-        scores = np.full(len(self._labels), -50.0)
-        np.maximum.at(scores, self._label_of, score)
-        scores[-1] = 0
-        example = int(score.argmax())
-        state.action = self._action(scores, float(start[example]), now)
+        # What is not below its limit comes after all that is.
+        cost = np.minimum(found + (found > self._limits.most), _WORST)
+        near = np.full(len(self._labels) - 1, -_WORST)
+        np.maximum.at(near, self._label_of, -cost)
+        example = int(cost.argmin())
+        margin = float(max(1 - found[example] / self._limits.most[example], -_WORST))
+        state.action = self._action(near, margin, float(start[example]), now)
         if state.action.label == UNKNOWN:
             return
         state.action = self._settled(state.matched, state.action, self._limits.still[example])
@@ -195,17 +246,21 @@ class Recognizer:
             return action
         return before if action.end - before.end <= _ECHO_S else self._unknown()
 
-    def _action(self, scores: np.ndarray, start: float, end: float) -> Action:
-        weight = np.exp(scores - scores.max())
-        order = np.argsort(-weight, kind="stable")
+    def _action(self, near: np.ndarray, margin: float, start: float, end: float) -> Action:
+        """From minus the cost of each label (L,), and how far the best match lies below its
+        limit: 1 for one without cost."""
+        known = 1 / (1 + math.exp(-_KNOWN * margin))
+        weight = np.exp(_LABEL * (near - near.max(initial=-_WORST)))
+        values = np.append(known * weight / max(weight.sum(), 1e-9), 1 - known)
+        order = np.argsort(-values, kind="stable")
         labels = tuple(self._labels[i] for i in order)
-        probabilities = tuple(float(p) for p in weight[order] / weight.sum())
+        probabilities = tuple(float(p) for p in values[order])
         if labels[0] == UNKNOWN:
             return Action(UNKNOWN, probabilities[0], None, None, labels, probabilities)
         return Action(labels[0], probabilities[0], start, end, labels, probabilities)
 
     def _unknown(self) -> Action:
-        return self._action(np.array([-50.0] * (len(self._labels) - 1) + [0.0]), 0, 0)
+        return self._action(np.full(len(self._labels) - 1, -_WORST), -_WORST, 0, 0)
 
 
 def segments(actions: Iterable[Action]) -> list[Action]:
