@@ -18,9 +18,9 @@ from tests.waiting import wait_for
 from vipe_core import keypoint_file, runtime
 from vipe_core.errors import VipeError
 from vipe_core.gallery import Gallery, cluster, indexing
-from vipe_core.gallery.cluster import Part, Task, Writer
 from vipe_core.gallery.indexing import Settings, Summary, Watch
 from vipe_core.gallery.ledger import Ledger, State
+from vipe_core.gallery.parts import Part, Task, Writer, read
 from vipe_core.keypoint_file import KeypointFile
 
 PLAIN = Settings(thumbnails=False)
@@ -145,19 +145,19 @@ class StopAfter(Watch):
 def test_cut_off_changed_broken_and_whole(raylet, tmp_path, model):
     """As by one process: continued, made anew, reported, passed over."""
     folder = tmp_path / "archive"
-    cut, changed = clip(folder / "cut.npz", 2500), clip(folder / "changed.npz", 20)
+    cut, changed = clip(folder / "cut.npz", 250), clip(folder / "changed.npz", 20)
     whole = clip(folder / "whole.npz", 30)
     addresses = [tmp_path / "many", tmp_path / "one"]
     for address in addresses:
         gallery = Gallery.create(address, model, refresh_s=0)
         indexing.index(gallery, [changed, whole], model, PLAIN)
         with pytest.raises(Stop):
-            indexing.index(gallery, [cut], model, PLAIN, StopAfter(1500), flush_s=0)
+            indexing.index(gallery, [cut], model, PLAIN, StopAfter(150), flush_s=0)
     clip(changed, 25, seed=1)
     (folder / "broken.mcap").write_bytes(b"no bag")
     many = cluster.index(addresses[0], [folder], model, PLAIN)
     assert many == indexing.index(Gallery.open(addresses[1]), [folder], model, PLAIN)
-    assert (many.indexed, many.skipped, many.rows, len(many.failed)) == (2, 1, 1025, 1)
+    assert (many.indexed, many.skipped, many.rows, len(many.failed)) == (2, 1, 125, 1)
     assert contents(addresses[0]) == contents(addresses[1])
 
 
@@ -169,11 +169,11 @@ def writer(tmp_path, model) -> Writer:
 
 
 def parts(path: Path, source: str, model: runtime.Model) -> list[Part]:
-    return list(cluster.read(Task(str(path), source, "1", State.NONE, None), model, PLAIN))
+    return list(read(Task(str(path), source, "1", State.NONE, None), model, PLAIN))
 
 
 def test_parts_are_of_whole_moments(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(cluster, "PART_ROWS", 25)
+    monkeypatch.setattr("vipe_core.gallery.parts.PART_ROWS", 25)
     found = parts(clip(tmp_path / "pair.npz", 40, 2), "a", model)
     assert [part.number for part in found] == [0, 1, 2, 3]
     assert [part.moments for part in found] == [13, 13, 13, 1]
@@ -184,7 +184,7 @@ def test_parts_are_of_whole_moments(tmp_path, model, monkeypatch):
 def test_parts_twice_and_out_of_order_are_written_once_in_order(
     tmp_path, model, monkeypatch, writer
 ):
-    monkeypatch.setattr(cluster, "PART_ROWS", 25)
+    monkeypatch.setattr("vipe_core.gallery.parts.PART_ROWS", 25)
     a, b = (parts(clip(tmp_path / f"{n}.npz", 100, seed=i), n, model) for i, n in enumerate("ab"))
     with writer:
         for part in (a[1], b[0], a[0], a[1], a[0], b[0], a[3], a[2], a[2], *b[1:], *a, a[4]):
@@ -231,7 +231,8 @@ def test_command_starts_a_cluster_and_ends_it(archive, tmp_path, tmp_path_factor
     words = ["index", tmp_path / "many", archive, "--model", model.path, "--ray", "local"]
     done = vipe(*words, RAY_TMPDIR=str(tmp_path_factory.mktemp("ray")))
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "vipe index: 5 indexed (5,111 poses)\n"
+    assert done.stderr.endswith("vipe index: 5 indexed (5,111 poses)\n")
+    assert "fork" not in done.stderr  # LanceDB is opened when Ray's processes are there
     one = Gallery.create(tmp_path / "one", model, refresh_s=0)
     indexing.index(one, [archive], model)
     assert contents(tmp_path / "many") == contents(tmp_path / "one")

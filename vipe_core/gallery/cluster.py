@@ -17,17 +17,15 @@ import secrets
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vipe_core import runtime
 from vipe_core.errors import VipeError
 from vipe_core.gallery import indexing
-from vipe_core.gallery.appender import Appender, joined
 from vipe_core.gallery.indexing import Settings, Summary, Watch
 from vipe_core.gallery.ledger import Ledger, State, version_of
-from vipe_core.gallery.rows import Rows
+from vipe_core.gallery.parts import Part, Task, Writer, read
 from vipe_core.gallery.table import Gallery
 
 if TYPE_CHECKING:
@@ -39,54 +37,12 @@ QUIET: dict[str, Any] = {
     "log_to_driver": False,
     "logging_level": "warning",
 }
-PART_ROWS = 1000  # with pictures some 3 MB
 BLOCK_BYTES = 4 << 20  # Ray collects parts up to this size before it hands them on
 STORE_BYTES = 512 << 20  # shared memory of a local cluster
-_SILENT = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing is reported to anybody
+# Nothing is reported to anybody; what goes wrong is an exception, not also a line.
+_SILENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 _PATIENCE_S = 10.0
 _MOST_BLOCKS = 10_000  # tasks that Ray plans at once; beyond, several recordings to a task
-
-
-@dataclass(frozen=True)
-class Task:
-    """A recording to be read.
-
-    Attributes:
-        path: where, also as the workers see it.
-        source: its name in the gallery.
-        version: see :func:`vipe_core.gallery.ledger.version_of`.
-        state: how much of it the gallery holds.
-        after: the stamp behind which to continue; None: from the start.
-    """
-
-    path: str
-    source: str
-    version: str
-    state: State
-    after: float | None
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some moments of a recording, in the order of time.
-
-    Attributes:
-        source: name of the recording.
-        number: counted from 0 within the recording.
-        moments: how many were read for it.
-        rows: their poses; None for none.
-        last: whether the recording ends with it.
-        error: why the recording could be read no further; "" when it could.
-        notes: what was left out while reading, one line each.
-    """
-
-    source: str
-    number: int
-    moments: int
-    rows: Rows | None
-    last: bool = False
-    error: str = ""
-    notes: tuple[str, ...] = ()
 
 
 def index(
@@ -129,126 +85,6 @@ def index(
                     writer.take(part)
         gallery.optimize()
     return summary
-
-
-def read(task: Task, model: Model, settings: Settings) -> Iterator[Part]:
-    """The parts of a recording, of whole moments each; the last one is marked."""
-    number, counted = 0, _Counter()
-    waiting: list[Rows] = []
-    error, notes = "", ()
-    try:
-        with indexing.opened(Path(task.path), model, settings) as source:
-            for rows in indexing.rows_of(source, task.source, settings, task.after, counted):
-                waiting += [rows] if len(rows) else []
-                if sum(map(len, waiting)) >= PART_ROWS:
-                    yield Part(task.source, number, counted.taken(), joined(waiting))
-                    number, waiting = number + 1, []
-            notes = tuple(source.notes)
-    except indexing.Unreadable as unreadable:
-        error = str(unreadable)
-    rows = joined(waiting) if waiting else None
-    yield Part(task.source, number, counted.taken(), rows, True, error, notes)
-
-
-class Writer:
-    """Appends parts to a gallery, each once, those of a recording in their order.
-
-    A context manager: leaving it, also by an exception, appends what is left.
-
-    Args:
-        gallery, ledger: where rows go, and where it is noted which recordings are whole.
-        tasks: the recordings that parts will come of.
-        watch: is told of progress.
-        summary: is filled.
-
-    Attributes:
-        summary: what has come of it; up to date when left.
-    """
-
-    def __init__(
-        self,
-        gallery: Gallery,
-        ledger: Ledger,
-        tasks: Iterable[Task],
-        watch: Watch,
-        summary: Summary,
-    ) -> None:
-        self._gallery, self._ledger, self._watch = gallery, ledger, watch
-        self.summary = summary
-        self._tasks = {task.source: task for task in tasks}
-        self._next = dict.fromkeys(self._tasks, 0)
-        self._early: dict[tuple[str, int], Part] = {}
-        self._appender = Appender(gallery)
-        self._ended: list[Task] = []  # their last rows may be waiting
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._appender.flush()
-        self._written()
-
-    def take(self, part: Part) -> None:
-        """Append it, unless it was there before; one that comes too early waits."""
-        if part.number < self._next[part.source]:
-            return
-        self._early[part.source, part.number] = part
-        while (due := self._early.pop(self._due(part.source), None)) is not None:
-            self._next[part.source] += 1
-            self._write(self._tasks[due.source], due)
-
-    def _due(self, source: str) -> tuple[str, int]:
-        return source, self._next[source]
-
-    def _write(self, task: Task, part: Part) -> None:
-        if part.number == 0 and not (part.error and part.rows is None):
-            self._begin(task)
-        for _ in range(part.moments):
-            self._watch.step()
-        on_disk = part.rows is not None and self._appender.add(part.rows)
-        if part.last:
-            self._end(task, part)
-        if on_disk:
-            self._written()
-
-    def _begin(self, task: Task) -> None:
-        if task.state is State.OTHER:
-            self._gallery.remove(task.source)
-        if task.state is not State.PART:
-            self._ledger.enter(task.source, task.version, whole=False)
-
-    def _end(self, task: Task, part: Part) -> None:
-        for line in part.notes:
-            self._watch.say(line)
-        if part.error:
-            self.summary.failed.append(part.error)
-            self._watch.say(part.error)
-        else:
-            self._ended.append(task)
-
-    def _written(self) -> None:
-        """All rows so far are on disk: recordings that have ended are whole."""
-        for task in self._ended:
-            self._ledger.enter(task.source, task.version, whole=True)
-        self.summary.indexed += len(self._ended)
-        self.summary.rows = self._appender.added
-        self.summary.nobody = self._appender.left_out
-        self._ended = []
-
-
-class _Counter(Watch):
-    """Counts moments."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def step(self) -> None:
-        self._count += 1
-
-    def taken(self) -> int:
-        """Moments since it was asked last."""
-        count, self._count = self._count, 0
-        return count
 
 
 class _Embedder:
@@ -301,6 +137,7 @@ def _parts(tasks: Sequence[Task], model: Model, settings: Settings) -> Iterator[
     from ray.data import ActorPoolStrategy
     from ray.exceptions import RayError
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # each step is a line otherwise
     workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
     items = [{"task": pickle.dumps(task)} for task in tasks]
     dataset = ray.data.from_items(items, override_num_blocks=min(len(items), _MOST_BLOCKS))
@@ -325,7 +162,7 @@ def _parts(tasks: Sequence[Task], model: Model, settings: Settings) -> Iterator[
 @contextmanager
 def _connected(address: str) -> Iterator[None]:
     """Connected to the cluster at an address, or to the one this process is connected to."""
-    os.environ.update(local_environment() if address == LOCAL else _SILENT)
+    os.environ.update(local_environment() if address == LOCAL else _unless_set(_SILENT))
     try:
         import ray
     except ModuleNotFoundError:
@@ -339,7 +176,6 @@ def _connected(address: str) -> Iterator[None]:
         ray.init(address, **own, **QUIET)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise VipeError(f"no Ray cluster at {address}: {_reason(error)}") from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # each step is a line otherwise
     try:
         yield
     finally:
@@ -366,7 +202,11 @@ def local_environment() -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
     }
-    return {name: os.environ.get(name, value) for name, value in (wanted | _SILENT).items()}
+    return _unless_set(wanted | _SILENT)
+
+
+def _unless_set(variables: dict[str, str]) -> dict[str, str]:
+    return {name: os.environ.get(name, value) for name, value in variables.items()}
 
 
 def _reason(error: Exception) -> str:
