@@ -46,11 +46,14 @@ def _accumulate(cost: np.ndarray) -> np.ndarray:
     skewed = padded.ravel()[: height * count].reshape(height, count).T.copy()
     total = np.full((count + 1, height + 1), np.inf)
     total[1, 1] = cost[0, 0]
-    for k in range(2, count + 1):
-        row, before = total[k, 1:], total[k - 1]
-        np.minimum(before[1:], before[:-1], out=row)  # steps (0, 1) and (1, 0)
-        np.minimum(row, total[k - 2, :-1], out=row)  # step (1, 1)
-        row += skewed[k - 1]
+    # Rows of an array come as views; cutting each out by hand would cost as much as the sums.
+    steps = zip(
+        total[2:, 1:], total[1:, 1:], total[1:, :-1], total[:, :-1], skewed[1:], strict=False
+    )
+    for row, left, up, diagonal, cells in steps:
+        np.minimum(left, up, out=row)  # steps (0, 1) and (1, 0)
+        np.minimum(row, diagonal, out=row)  # step (1, 1)
+        np.add(row, cells, out=row)
     return total
 
 

@@ -16,6 +16,7 @@ from vipe_training.evaluate.samples.action_sets import (
     set_files,
 )
 from vipe_training.evaluate.samples.clip_codes import OPTIONS, coder_of, truth_row
+from vipe_training.evaluate.suites.following_findings import add_following
 from vipe_training.evaluate.suites.order_findings import add_order, order_sets
 from vipe_training.evaluate.suites.synchronisation_findings import add_synchronisation
 from vipe_training.evaluate.task import Task
@@ -35,6 +36,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shortest", type=float, default=1.0, help="seconds that a synchronised clip lasts"
     )
+    parser.add_argument(
+        "--live", action="store_true", help="also how well a person is followed while they perform"
+    )
 
 
 data = set_files  # what the record names in place of --data
@@ -46,8 +50,10 @@ def run(task: Task) -> Findings:
     Order: Kendall's tau of nearest frames between clips of one action, from the same camera and
     from different ones, the larger of the person as it is and mirrored, mean over the pairs of
     an action, then over actions. Synchronisation: a clip, and the same clip from another
-    camera at a smoothly changing speed, are aligned by dynamic time warping; the error is how far
-    the path is from the true time. Sets: bandai, cmu, penn-action (order only: it has no truth).
+    camera at a smoothly changing speed, are aligned by dynamic time warping, and as `vipe align`
+    does; the error is how far the path is from the true time. Following (--live): the same,
+    frame by frame, with waiting and absences. Sets: bandai, cmu, penn-action (order only: it has
+    no truth).
     """
     options = task.options
     if options.every is not None and options.every < 1:
@@ -66,6 +72,8 @@ def run(task: Task) -> Findings:
     add_order(findings, task, rivals, order_sets(task, motion, findings.skipped))
     if motion:
         add_synchronisation(findings, task, rivals, motion)
+        if options.live:
+            add_following(findings, task, rivals, motion)
     else:
         findings.skipped.append("synchronisation: it needs 3D, from which the truth is made")
     return findings
