@@ -110,6 +110,7 @@ def _play(video: Path, frames: int, model: Path, examples: Path) -> Recording:
         "width": WIDTH,
         "model": model,
         "examples_dir": examples,
+        "examples_file": examples.parent / "taught.npz",  # nobody's own
         # The video starts when every node and the recorder are connected.
         "wait_for_topics": f"[{', '.join(WATCHED)}]",
     }

@@ -54,8 +54,10 @@ def player(context):
     nodes = ["vipe_node"]
     if text(context, "keypoints_source") == "detector":
         nodes.append("keypoints_node")
-    if text(context, "examples_dir"):
+    if text(context, "recognition") == "true":
         nodes.append("action_node")
+    if text(context, "index"):
+        nodes.append("search_node")
     full_names = [launch_names.absolute(node, text(context, "namespace")) for node in nodes]
     waiting = ExecuteProcess(
         cmd=[sys.executable, "-m", "vipe_ros.wait_until_active", *full_names], output="screen"

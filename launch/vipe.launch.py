@@ -1,10 +1,11 @@
 """VIPE on a robot: camera image -> bodies_2d -> embeddings, bodies_3d, tf, markers -> actions.
 
-ros2 launch vipe vipe.launch.py camera:=/camera examples_dir:=/path/to/examples
+ros2 launch vipe vipe.launch.py camera:=/camera index:=/path/to/index
 
-Without examples no actions are recognised. With ``keypoints_source:=topic`` another node
-publishes ``bodies_2d`` and no image is read. ``--show-args`` lists the arguments. Those that are
-parameters of nodes win over ``params_file`` when they are given, and leave it alone when empty.
+Actions are taught while the nodes run. With an ``index`` the poses seen can be searched. With
+``keypoints_source:=topic`` another node publishes ``bodies_2d`` and no image is read.
+``--show-args`` lists the arguments. Those that are parameters of nodes win over ``params_file``
+when they are given, and leave it alone when empty.
 """
 
 import os
@@ -31,7 +32,8 @@ PARAMETERS = {
         "joints_tf": bool,
         "humans": bool,
     },
-    "action_node": {"model": str, "backend": str, "examples_dir": str},
+    "action_node": {"model": str, "backend": str, "examples_file": str, "examples_dir": str},
+    "search_node": {"model": str, "backend": str, "index": str, "remember": bool},
 }
 # Topics of the nodes, and what they are called. A remapping leaves the topics below it alone,
 # so those have remappings of their own.
@@ -53,12 +55,18 @@ REMAPPINGS = {
         "markers": ["markers"],
         "/tf": ["tf"],
     },
-    "action_node": {"embeddings": ["embeddings"], "actions": ["actions"]},
+    "action_node": {
+        "embeddings": ["embeddings"],
+        "actions": ["actions"],
+        "following": ["following"],
+    },
+    "search_node": {"embeddings": ["embeddings"]},
 }
 OUTPUTS = {
     "embeddings": "Mean and variance of every person.",
     "bodies_3d": "Lifted poses.",
     "actions": "What people do.",
+    "following": "How far somebody has come along a reference.",
     "markers": "For RViz and Foxglove.",
 }
 RECORDED = ("bodies_2d", *OUTPUTS, "tf")
@@ -103,8 +111,10 @@ def nodes(context):
     wanted = ["vipe_node"]
     if LaunchConfiguration("keypoints_source").perform(context) == "detector":
         wanted.append("keypoints_node")
-    if LaunchConfiguration("examples_dir").perform(context):
+    if LaunchConfiguration("recognition").perform(context) == "true":
         wanted.append("action_node")
+    if LaunchConfiguration("index").perform(context):
+        wanted.append("search_node")
     return [node(context, name) for name in wanted]
 
 
@@ -168,7 +178,14 @@ def generate_launch_description():
             argument("height", "", "Assumed stature of every person in metres."),
             argument("joints_tf", "", "Also every joint as a frame on /tf.", bools),
             argument("humans", "", "REP-155 topics below /humans/bodies.", bools),
-            argument("examples_dir", "", "Folder of examples of actions; empty: no actions."),
+            argument(
+                "recognition", "true", "Whether actions are taught and recognised.",
+                ["true", "false"],
+            ),
+            argument("examples_file", "", "Where what is taught is kept; empty: in ROS_HOME."),
+            argument("examples_dir", "", "Folder of recordings of actions, read only."),
+            argument("index", "", "Folder of an index of the poses seen; empty: no search."),
+            argument("remember", "", "Add the people in view to the index.", bools),
             argument(
                 "capture", "", "Folder: record a bag in it, named after the time; empty: do not."
             ),

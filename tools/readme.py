@@ -14,12 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools.launch_runner.files import arguments_table
-from vipe_ros import parameters, topics
+from vipe_ros import parameters, services, topics
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 TABLES: dict[str, Callable[[], str]] = {
     "topics": topics.table,
+    "services": services.table,
     "parameters": parameters.table,
     "launch": lambda: arguments_table(ROOT / "launch" / "vipe.launch.py"),
 }

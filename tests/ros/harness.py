@@ -32,7 +32,7 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 from vipe_msgs.msg import Bodies2D, Body2D
 
-from vipe_ros import topics
+from vipe_ros import services, topics
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -135,7 +135,8 @@ class Peer:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"ROS_DOMAIN_ID": str(self.domain)}
+        """A domain, and a home of its own: what nodes are taught stays out of the user's."""
+        return {"ROS_DOMAIN_ID": str(self.domain), "ROS_HOME": str(self.folder / "ros_home")}
 
     # Messages.
 
@@ -158,8 +159,12 @@ class Peer:
             if time.monotonic() > deadline:
                 logs = "\n".join(f"--- {p.log.name}\n{p.output}" for p in self.processes)
                 raise AssertionError(f"no {what} within {LIMIT_S:.0f} s\n{logs}")
-            self._executor.spin_once(timeout_sec=0.1)
+            self.spin()
         return result
+
+    def spin(self) -> None:
+        """Serve one callback, if one comes soon."""
+        self._executor.spin_once(timeout_sec=0.1)
 
     # Services and diagnostics.
 
@@ -276,3 +281,18 @@ def check_topics(peer: Peer, node: str, but: tuple[str, ...] = ()) -> None:
             and not re.match("/humans/bodies/[^/]+/", name)
         }
         assert found == {name: kind for name, kind in table.items() if name not in but}, way
+
+
+def check_services(peer: Peer, node: str) -> None:
+    """The services that a running node has of its own are those of the table, types included."""
+    table = {
+        s.name.replace("~", f"/{node}", 1) if s.name[0] == "~" else f"/{s.name}": s.kind
+        for s in services.SERVICES
+        if s.node == node
+    }
+    found = {
+        name: kind
+        for name, (kind,) in peer.node.get_service_names_and_types_by_node(node, "/")
+        if kind.startswith("vipe_msgs/")
+    }
+    assert found == table

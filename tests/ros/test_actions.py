@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
-from vipe_msgs.msg import Actions, Bodies2D, Bodies3D, Embedding, Embeddings
+from vipe_msgs.msg import Actions, Bodies2D, Bodies3D, Embeddings
 
 from tests.model_factory import make_model
+from tests.ros.classroom import embedded, squat, wave
 from tests.ros.harness import Peer, Process, header, standing
 from vipe_core import assets, keypoint_file, model_file, runtime
 from vipe_core.errors import VipeError
@@ -22,25 +23,6 @@ from vipe_ros import image
 cv2 = pytest.importorskip("cv2")
 LOSSLESS: dict[str, Any] = {"input_reliability": "reliable", "input_depth": 100}
 FIRST, LAST, COUNT = 6, 24, 34  # frames of the demo video: a jumping jack opens, then closes
-
-
-def squat(count: int = 30) -> np.ndarray:
-    """(T, 13, 2) pixels: down and up again; hips and all above them sink, the feet stay."""
-    depth = 45 * np.sin(np.linspace(0, np.pi, count))[:, None]
-    points = np.repeat(standing()[None], count, axis=0)
-    points[:, :9, 1] += depth
-    points[:, 9, 0] += depth[:, 0] / 2
-    points[:, 10, 0] -= depth[:, 0] / 2
-    return points
-
-
-def wave(count: int = 30) -> np.ndarray:
-    """(T, 13, 2) pixels: the left arm goes up and down."""
-    lift = np.sin(np.linspace(0, np.pi, count))
-    points = np.repeat(standing()[None], count, axis=0)
-    points[:, 3] += lift[:, None] * (15, -45)
-    points[:, 5] += lift[:, None] * (25, -110)
-    return points
 
 
 @pytest.fixture(scope="module")
@@ -70,20 +52,6 @@ def publish(peer: Peer, action_node: Process, actions: list[Actions]) -> Callabl
     talk = peer.talk(Embeddings, "embeddings")
     peer.until(lambda: peer.node.count_publishers("/actions"), "publisher of actions")
     return talk
-
-
-def embedded(model: runtime.Model, index: int, *poses: np.ndarray, ids: str = "1") -> Embeddings:
-    """What vipe_node says of people (13, 2) in the image with this index."""
-    found = model(np.stack(poses)) if poses else model(np.empty((0, 13, 2)))
-    names = ("mean", "variance", "mirror_mean", "mirror_variance")
-    bodies = [
-        Embedding(
-            track_id=track_id,
-            **{name: array("f", getattr(found, name)[row].tolist()) for name in names},
-        )
-        for row, track_id in zip(range(len(poses)), ids, strict=False)
-    ]
-    return Embeddings(header=header(index), fingerprint=model.fingerprint, bodies=bodies)
 
 
 def test_two_people_two_actions(

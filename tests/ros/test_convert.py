@@ -14,7 +14,9 @@ from vipe_msgs.msg import Embedding, Embeddings
 from tests.ros.harness import body, header, people, standing
 from vipe_core import bodies, skeletons
 from vipe_core.actions import Action
+from vipe_core.alignment import Following
 from vipe_core.bodies import Estimates
+from vipe_core.gallery import Found
 from vipe_core.pipeline import Scene
 from vipe_core.placement import Placements
 from vipe_core.runtime import Model, load
@@ -84,6 +86,9 @@ def test_embeddings_round_trip(model: Model) -> None:
         rows = [getattr(entry, name) for entry in found]
         np.testing.assert_array_equal(rows, getattr(estimates, name))
     assert list(message.bodies[0].visibility) == [1] * 13
+    again = convert.estimates(found)
+    for name in ("mean", "variance", "mirror_mean", "mirror_variance"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(estimates, name))
 
 
 def test_without_mirror_output(model: Model) -> None:
@@ -94,6 +99,7 @@ def test_without_mirror_output(model: Model) -> None:
     (found,) = convert.embeddings(message, 16)
     assert found.mirror_mean is None
     assert found.mirror_variance is None
+    assert convert.estimates([found]).mirror_mean is None
 
 
 @pytest.mark.parametrize(
@@ -175,7 +181,7 @@ def test_swapped_people_say_so() -> None:
 
 
 def test_actions_message(model: Model) -> None:
-    wave = Action("wave", 0.9, 12.25, 13.5, ("wave", "unknown"), (0.9, 0.1))
+    wave = Action("wave", 0.9, 12.25, 13.5, ("wave", "unknown"), (0.9, 0.1), "nod", 0.25)
     nothing = Action("unknown", 1.0, None, None, ("unknown", "wave"), (1.0, 0.0))
     message = convert.actions_message(header(4), model, "dtw", [("1", wave), ("2", nothing)])
     assert message.fingerprint == model.fingerprint
@@ -187,6 +193,26 @@ def test_actions_message(model: Model) -> None:
         Time(sec=13, nanosec=500_000_000),
     )
     assert (second.start, second.end) == (Time(), Time())
+    assert [(a.under_way, a.progress) for a in message.actions] == [("nod", 0.25), ("", 0.0)]
+
+
+def test_following_message() -> None:
+    found = Following(0.5, 1.25, 0.75, 0.625, True, False)
+    message = convert.following_message(header(4), "7", "wave", found)
+    assert message.header == header(4)
+    assert (message.track_id, message.reference) == ("7", "wave")
+    assert (message.progress, message.reference_time, message.speed) == (0.5, 1.25, 0.75)
+    assert (message.likeness, message.mirrored, message.finished) == (0.625, True, False)
+
+
+@pytest.mark.parametrize("picture", [None, bytes(range(9))])
+def test_match_message(picture: bytes | None) -> None:
+    message = convert.match_message(Found("a.mcap", 12.25, "7", "wave", 0.5, picture, 3))
+    assert (message.source, message.body, message.label) == ("a.mcap", "7", "wave")
+    assert message.stamp == Time(sec=12, nanosec=250_000_000)
+    assert message.probability == 0.5
+    assert bytes(message.thumbnail.data) == (picture or b"")
+    assert message.thumbnail.format == ("jpeg" if picture else "")
 
 
 @pytest.mark.parametrize("nanosec", [0, 1, 500_000_000, 999_999_999])

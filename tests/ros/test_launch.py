@@ -62,11 +62,12 @@ def own_parameters(command: list[str]) -> dict[str, Any]:
 
 @stand_ins
 def test_vipe_launch_wires_the_nodes(visit: Visit) -> None:
-    commands = visit.file(VIPE, camera="/cam", namespace="robot", examples_dir="/examples")
-    assert set(commands) == {"keypoints_node", "vipe_node", "action_node"}
+    commands = visit.file(VIPE, camera="/cam", namespace="robot", index="/index")
+    assert set(commands) == {"keypoints_node", "vipe_node", "action_node", "search_node"}
     camera = {"image": "/cam/image_raw", "image/compressed": "/cam/image_raw/compressed"}
     for name, renamed in changed(commands).items():
-        expected = {"__node": name, "__ns": "/robot", **({} if name == "action_node" else camera)}
+        watches = name in ("keypoints_node", "vipe_node")
+        expected = {"__node": name, "__ns": "/robot", **(camera if watches else {})}
         assert {k: v for k, v in renamed.items() if v != "/tf"} == expected
     file, _ = given_parameters(commands["vipe_node"])
     assert file == yaml.safe_load((ROOT / "config" / "vipe.yaml").read_text())
@@ -75,7 +76,7 @@ def test_vipe_launch_wires_the_nodes(visit: Visit) -> None:
 @stand_ins
 def test_parameters_that_are_not_given_are_left_to_the_file(visit: Visit) -> None:
     commands = visit.file(VIPE)
-    for node in ("keypoints_node", "vipe_node"):
+    for node in ("keypoints_node", "vipe_node", "action_node"):
         assert own_parameters(commands[node]) == {"use_sim_time": False}
 
 
@@ -96,15 +97,21 @@ def test_parameters_that_are_not_given_are_left_to_the_file(visit: Visit) -> Non
         ("model", "/m.onnx", "action_node", "/m.onnx"),
         ("backend", "cpu", "action_node", "cpu"),
         ("examples_dir", "/examples", "action_node", "/examples"),
+        ("examples_file", "/taught.npz", "action_node", "/taught.npz"),
+        ("model", "/m.onnx", "search_node", "/m.onnx"),
+        ("backend", "cpu", "search_node", "cpu"),
+        ("index", "/poses", "search_node", "/poses"),
+        ("remember", "true", "search_node", True),
         ("use_sim_time", "true", "keypoints_node", True),
         ("use_sim_time", "true", "vipe_node", True),
         ("use_sim_time", "true", "action_node", True),
+        ("use_sim_time", "true", "search_node", True),
     ],
 )
 def test_argument_is_a_parameter(
     visit: Visit, argument: str, given: str, node: str, value: Any
 ) -> None:
-    command = visit.file(VIPE, **{"examples_dir": "/x", argument: given})[node]
+    command = visit.file(VIPE, **{"index": "/x", argument: given})[node]
     found = own_parameters(command)[argument]
     assert (found, type(found)) == (value or given, type(value or given))
 
@@ -129,17 +136,21 @@ def test_argument_is_a_parameter(
                 "vipe_node": {"bodies_2d": "/new"},
             },
         ),
-        ("embeddings", {n: {"embeddings": "/new"} for n in ("vipe_node", "action_node")}),
+        (
+            "embeddings",
+            {n: {"embeddings": "/new"} for n in ("vipe_node", "action_node", "search_node")},
+        ),
         ("bodies_3d", {"vipe_node": {"bodies_3d": "/new", "bodies_3d/skeleton": "/new/skeleton"}}),
         ("markers", {"vipe_node": {"markers": "/new"}}),
         ("tf", {"vipe_node": {"/tf": "/new"}}),
         ("actions", {"action_node": {"actions": "/new"}}),
+        ("following", {"action_node": {"following": "/new"}}),
     ],
 )
 def test_argument_is_a_name_of_topics(
     visit: Visit, argument: str, renamed: dict[str, dict[str, str]]
 ) -> None:
-    commands = visit.file(VIPE, **{"examples_dir": "/x", argument: "/new"})
+    commands = visit.file(VIPE, **{"index": "/x", argument: "/new"})
     found = {
         node: {old: new for old, new in names.items() if new.startswith("/new")}
         for node, names in changed(commands).items()
@@ -148,8 +159,9 @@ def test_argument_is_a_name_of_topics(
 
 
 @stand_ins
-def test_vipe_launch_without_camera_and_examples(visit: Visit) -> None:
-    assert set(visit.file(VIPE, keypoints_source="topic")) == {"vipe_node"}
+def test_vipe_launch_without_camera_and_recognition(visit: Visit) -> None:
+    words = {"keypoints_source": "topic", "recognition": "false"}
+    assert set(visit.file(VIPE, **words)) == {"vipe_node"}
 
 
 @stand_ins
@@ -162,7 +174,13 @@ def test_capture_records_what_vipe_reads_and_says(visit: Visit, ros2: None) -> N
     recorded = {
         *("/cam/camera_info", "/robot/bodies_2d", "/robot/bodies_2d/skeleton"),
         *("/robot/bodies_2d/tracked", "/robot/embeddings", "/poses", "/poses/skeleton", "/tf"),
-        *("/robot/markers", "/robot/actions", "/humans/bodies/ab/skeleton2d", "/diagnostics"),
+        *(
+            "/robot/markers",
+            "/robot/actions",
+            "/robot/following",
+            "/humans/bodies/ab/skeleton2d",
+            "/diagnostics",
+        ),
     }
     for topic in recorded:
         assert re.search(pattern, topic), topic
@@ -175,16 +193,17 @@ def test_capture_records_what_vipe_reads_and_says(visit: Visit, ros2: None) -> N
 
 @stand_ins
 def test_replay_plays_what_the_nodes_read(visit: Visit, ros2: None) -> None:
-    words = {"bag": "/bag", "namespace": "robot", "camera": "/cam", "examples_dir": "/x"}
+    words = {"bag": "/bag", "namespace": "robot", "camera": "/cam", "index": "/x"}
     words |= {"rate": "0.5", "delay": "2", "loop": "true", "extra_topics": "/a b"}
     commands = visit.file(REPLAY, **words)
-    for node in ("keypoints_node", "vipe_node", "action_node"):
+    for node in ("keypoints_node", "vipe_node", "action_node", "search_node"):
         assert own_parameters(commands[node])["use_sim_time"] is True
     waiting = commands[Path(sys.executable).name]
     assert waiting[1:3] == ["-m", "vipe_ros.wait_until_active"]
     assert sorted(waiting[3:]) == [
         "/robot/action_node",
         "/robot/keypoints_node",
+        "/robot/search_node",
         "/robot/vipe_node",
     ]
     playing = commands["ros2"]
@@ -309,7 +328,7 @@ def test_demo_runs_to_the_end_of_its_video(fresh_peer: Peer, clip: Path, model_p
     launch = fresh_peer.spawn([*RUNNER, str(DEMO), *(f"{n}:={v}" for n, v in words.items())])
     assert launch.wait() == 0, launch.output
     assert launch.said("video_node ended with status 0") == 1
-    assert launch.said("ended with status") == 3
+    assert launch.said("ended with status") == 4
     fresh_peer.until(lambda: bodies, "bodies_2d")
     assert len(bodies) <= 5
 

@@ -49,8 +49,7 @@ SCRIPT_OUTPUT = re.compile(r'export const output = "(/studio_script/\w+)"')
 def types(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Type by full name of every topic, as vipe.launch.py with its defaults has them."""
     folder = tmp_path_factory.mktemp("launch")
-    words = {"examples_dir": "/somewhere"}
-    context = load(ROOT / "launch" / "vipe.launch.py", words, folder)
+    context = load(ROOT / "launch" / "vipe.launch.py", {}, folder)
     named = {topic.name: topic.kind for topic in TOPICS}
     image = f"/{context.configurations['image']}"
     named[image] = named.pop("image")

@@ -130,8 +130,10 @@ def test_without_autostart_nothing_happens(fresh_peer: Peer, model_path: Path) -
 
 def test_action_node_without_examples(fresh_peer: Peer, model_path: Path, tmp_path: Path) -> None:
     process = fresh_peer.start("action_node", model=str(model_path), examples_dir="")
-    status = fresh_peer.status("/action_node", lambda s: s.level == b"\x02")
-    assert "examples_dir is empty" in status.message
+    status = fresh_peer.status("/action_node", lambda s: s.values["state"] == "active")
+    assert status.values["examples"] == "0"
+    for transition in (DEACTIVATE, CLEANUP):
+        assert fresh_peer.change_state("/action_node", transition)
     fresh_peer.set_text("/action_node", "examples_dir", tmp_path / "nowhere")
     assert not fresh_peer.change_state("/action_node", CONFIGURE)
     status = fresh_peer.status("/action_node", lambda s: "nowhere" in s.message)

@@ -15,7 +15,7 @@ import vipe_core
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.prefix) / "bin"
-NODES = ("keypoints_node", "vipe_node", "action_node", "video_node", "all_in_one")
+NODES = ("keypoints_node", "vipe_node", "action_node", "search_node", "video_node", "all_in_one")
 
 
 def colcon(*arguments: str | Path, log: Path) -> str:

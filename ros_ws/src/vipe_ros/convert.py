@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion
+from sensor_msgs.msg import CompressedImage
 from vipe_msgs.msg import (
     Action,
     Actions,
@@ -22,6 +23,8 @@ from vipe_msgs.msg import (
     Body3D,
     Embedding,
     Embeddings,
+    Following,
+    Match,
     Skeleton,
 )
 
@@ -34,7 +37,8 @@ from vipe_ros.transforms import quaternions
 if TYPE_CHECKING:
     from std_msgs.msg import Header
 
-    from vipe_core import actions
+    from vipe_core import actions, alignment
+    from vipe_core.gallery import Found
     from vipe_core.pipeline import Scene
     from vipe_core.placement import Placements
     from vipe_core.runtime import Model
@@ -164,6 +168,11 @@ class Embedded:
     mirror_mean: np.ndarray | None
     mirror_variance: np.ndarray | None
 
+    @property
+    def values(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """All four, in this order."""
+        return self.mean, self.variance, self.mirror_mean, self.mirror_variance
+
 
 def embeddings(message: Embeddings, size: int) -> list[Embedded]:
     """The embeddings in a message, of ``size`` dimensions.
@@ -172,6 +181,17 @@ def embeddings(message: Embeddings, size: int) -> list[Embedded]:
         InputError: an array of another length, or a value that is not finite.
     """
     return [_embedded(body, size) for body in message.bodies]
+
+
+def estimates(people: Sequence[Embedded]) -> Estimates:
+    """The embeddings of P people as arrays (P, D); without the mirrored ones where one lacks them.
+
+    Raises:
+        ValueError: nobody.
+    """
+    mirrored = all(person.mirror_mean is not None for person in people)
+    names = ("mean", "variance", "mirror_mean", "mirror_variance")[: 4 if mirrored else 2]
+    return Estimates(**{name: np.stack([getattr(p, name) for p in people]) for name in names})
 
 
 def _embedded(body: Embedding, size: int) -> Embedded:
@@ -254,7 +274,41 @@ def actions_message(
                 end=time(action.end),
                 labels=list(action.labels),
                 probabilities=floats(np.asarray(action.probabilities)),
+                under_way=action.under_way,
+                progress=float(action.progress),
             )
             for track_id, action in found
         ],
+    )
+
+
+def following_message(
+    header: Header, track_id: str, reference: str, found: alignment.Following
+) -> Following:
+    """How far a person has come along a reference."""
+    return Following(
+        header=header,
+        track_id=track_id,
+        reference=reference,
+        progress=float(found.progress),
+        reference_time=float(found.reference_time_s),
+        speed=float(found.speed),
+        likeness=float(found.likeness),
+        mirrored=bool(found.mirrored),
+        finished=bool(found.finished),
+    )
+
+
+def match_message(found: Found) -> Match:
+    """A pose found in an index."""
+    picture = CompressedImage()
+    if found.thumbnail is not None:
+        picture.format, picture.data = "jpeg", array("B", found.thumbnail)
+    return Match(
+        source=found.source,
+        stamp=time(found.stamp_s),
+        body=found.body,
+        label=found.label,
+        probability=float(found.probability),
+        thumbnail=picture,
     )

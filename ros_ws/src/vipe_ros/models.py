@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from vipe_core import model_file, runtime
 from vipe_core.errors import VipeError
+from vipe_ros.errors import InputError
 
 if TYPE_CHECKING:
+    from vipe_msgs.msg import Embeddings
+
     from vipe_core.runtime import Model
     from vipe_ros.diagnostics import Report
 
@@ -49,6 +52,24 @@ def load(path: str, backend: str, report: Report, threads: int = 1) -> Model:
     }
     _give_back_memory()
     return model
+
+
+def load_embedding(path: str, backend: str, report: Report) -> Model:
+    """As :func:`load`; raises VipeError also for a model that makes no embeddings."""
+    model = load(path, backend, report)
+    if not model.metadata.has_embedding:
+        raise VipeError(f"model {model.path} makes no embeddings; give another one")
+    return model
+
+
+def check_same(message: Embeddings, model: Model) -> None:
+    """Raises InputError for embeddings of another model."""
+    if message.fingerprint != model.fingerprint:
+        raise InputError(
+            "fingerprint mismatch",
+            f"embeddings are of model {message.model} {message.fingerprint}, not of "
+            f"{model.fingerprint}; give both nodes the same model",
+        )
 
 
 def _give_back_memory() -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import difflib
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType  # pyright: ignore[reportPrivateImportUsage]
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -42,6 +43,7 @@ class BaseNode(LifecycleNode):
         settings: the parameters as read when the node was last configured.
         report: counts since then.
         finished: the process may end, with status ``exit_status``.
+        steady: a clock that goes on when simulated time stands still.
     """
 
     parameters_type: type[Any] = parameters.NodeParameters
@@ -58,14 +60,15 @@ class BaseNode(LifecycleNode):
         self._outputs: list[Any] = []
         self._heard: float | None = None
         self._stale = False
+        # A request that waits for its answer holds up nothing else.
+        self._requests = ReentrantCallbackGroup()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # In Jazzy a request for a transition that the state does not have ends the process.
         service = getattr(self, "_service_change_state", None)
         if service is not None:
             service.callback = partial(_change_state, service.callback)
-        # Steady: it goes on when simulated time stands still.
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=self._steady)
+        self.steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=self.steady)
 
     # What a node fills in.
 
@@ -227,6 +230,31 @@ class BaseNode(LifecycleNode):
         self._side_inputs.append(subscription)
         return subscription
 
+    def add_service(self, kind: Any, name: str, answer: Callable[[Any], Awaitable[Any]]) -> None:
+        """A guarded service, there in every state, answered while the node is active.
+
+        Args:
+            kind: its response has ``success`` and ``message``: what ``answer`` raises goes there.
+            answer: coroutine function from the request to the response.
+        """
+
+        async def respond(request: Any, _: Any) -> Any:
+            try:
+                self._check_active()
+                return await answer(request)
+            except VipeError as error:
+                return kind.Response(success=False, message=" ".join(str(error).split()))
+            except Exception as error:  # a fault of ours: said and counted as in guard
+                self._internal_error(error)
+                return kind.Response(success=False, message=_cut(f"internal error: {error!r}"))
+
+        self.create_service(kind, name, respond, callback_group=self._requests)
+
+    def _check_active(self) -> None:
+        state = self._state_machine.current_state[1]
+        if state != "active":
+            raise VipeError(f"{self.get_name()} is {state}: activate it first")
+
     def remove_input(self, subscription: Any) -> None:
         """Take one away before deactivation."""
         for group in (self._inputs, self._side_inputs):
@@ -266,15 +294,18 @@ class BaseNode(LifecycleNode):
             self._age("input", message.header.stamp)
         callback(message)
 
-    def guard(self, callback: Callable[..., None], *args: Any) -> None:
+    def guard(self, callback: Callable[..., object], *args: Any) -> None:
         """Call; whatever it raises is counted by kind and said once per kind."""
         try:
             callback(*args)
         except VipeError as error:
             self.reject(getattr(error, "kind", "unusable input"), str(error))
-        except Exception as error:  # a fault of ours: the robot goes on, the trace is logged
-            if not self.context.ok():
-                return  # told to stop in the middle of it
+        except Exception as error:
+            self._internal_error(error)
+
+    def _internal_error(self, error: Exception) -> None:
+        """A fault of ours, just caught: the robot goes on, the trace is logged."""
+        if self.context.ok():  # else it was told to stop in the middle of it
             kind = f"internal error {type(error).__name__}"
             self.reject(kind, f"{_cut(str(error))}\n{traceback.format_exc()[-_MOST_TRACE:]}")
 

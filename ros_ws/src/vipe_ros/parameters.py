@@ -168,10 +168,33 @@ class ActionParameters(InputParameters):
 
     model: str = parameter("", "Path of the model file, the same as vipe_node's.")
     backend: str = parameter("auto", "What runs the model on the examples.")
-    examples_dir: str = parameter("", "Folder of labelled keypoint files, the examples.")
+    examples_file: str = parameter(
+        "", "File that keeps what is taught; empty: `$ROS_HOME/vipe/examples.npz`, where ROS_HOME "
+        "is by default `~/.ros`.",
+    )  # fmt: skip
+    examples_dir: str = parameter(
+        "", "Folder of recordings of actions, read and never written; empty: none."
+    )
     forget_after: float = parameter(
         0.5, "Seconds out of sight after which a person starts anew.", 0.01, 3600.0
     )
+
+
+@dataclass(frozen=True)
+class SearchParameters(InputParameters):
+    """search_node: embeddings -> when was this seen."""
+
+    model: str = parameter("", "Path of the model file, the same as vipe_node's.")
+    backend: str = parameter("auto", "What runs the model on files that are asked for.")
+    index: str = parameter("", "Folder, or address as LanceDB takes it, of the index; made if new.")
+    remember: bool = parameter(False, "Also add the people in view to the index.", live=True)
+    remember_rate: float = parameter(
+        2.0, "Poses per second and person that are added.", 0.01, 100.0, live=True
+    )
+    source: str = parameter(
+        "", "Name of what is added; empty: host, node and the time when it was activated."
+    )
+    thumbnails: bool = parameter(True, "Add and answer small pictures of the skeletons.", live=True)
 
 
 @dataclass(frozen=True)
@@ -202,6 +225,7 @@ NODES: dict[str, type[NodeParameters]] = {
     "keypoints_node": KeypointsParameters,
     "vipe_node": VipeParameters,
     "action_node": ActionParameters,
+    "search_node": SearchParameters,
     "video_node": VideoParameters,
 }
 Parameters = TypeVar("Parameters", bound=NodeParameters)

@@ -102,8 +102,24 @@ TOPICS = (
         "action_node", IN, "embeddings", "vipe_msgs/msg/Embeddings", "of `vipe_node`",
     ),
     Topic(
+        "action_node", IN, "bodies_2d/tracked", "vipe_msgs/msg/Bodies2D",
+        "of `vipe_node`: kept with an example, so that another model can embed it again",
+        "while it is taught",
+    ),
+    Topic(
         "action_node", OUT, "actions", "vipe_msgs/msg/Actions",
-        "label or `unknown`, probability, start and end",
+        "label or `unknown`, probability, start and end; what seems to be under way, and how far",
+    ),
+    Topic(
+        "action_node", OUT, "following", "vipe_msgs/msg/Following",
+        "how far a person has come along a reference, how fast, how alike", "after `~/follow`",
+    ),
+    Topic(
+        "search_node", IN, "embeddings", "vipe_msgs/msg/Embeddings", "of `vipe_node`",
+    ),
+    Topic(
+        "search_node", IN, "bodies_2d/tracked", "vipe_msgs/msg/Bodies2D",
+        "of `vipe_node`, for small pictures", "remember and thumbnails are true",
     ),
     Topic("video_node", OUT, "image", "sensor_msgs/msg/Image", "images of the file"),
     Topic(

@@ -61,7 +61,7 @@ class VideoNode(BaseNode):
 
     def activate(self) -> None:
         self._settled = 0
-        self._timer = self.create_timer(POLL_S, lambda: self.guard(self._poll), clock=self._steady)
+        self._timer = self.create_timer(POLL_S, lambda: self.guard(self._poll), clock=self.steady)
 
     def deactivate(self) -> None:
         self._stop()
@@ -85,7 +85,7 @@ class VideoNode(BaseNode):
         if self._settled >= (SETTLED if self._wanted else 1):
             self._stop()
             self._timer = self.create_timer(
-                1 / self._rate, lambda: self.guard(self._play), clock=self._steady
+                1 / self._rate, lambda: self.guard(self._play), clock=self.steady
             )
 
     def _play(self) -> None:
