@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import arrays, backends, busy, gpu, memory, nodes
+from benchmarks import actions, alignment, arrays, backends, busy, gallery, gpu, memory, nodes
 from benchmarks.timing import HEAD, Row
 from vipe_core import files, model_file, runtime
 from vipe_core.errors import VipeError
@@ -36,7 +36,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, help="model file (default: the shipped one)")
     parser.add_argument("--out", type=Path, default=Path("out/bench.json"))
     parser.add_argument(
-        "--only", nargs="+", choices=GROUPS, default=list(GROUPS), help="groups of rows"
+        "--only",
+        nargs="+",
+        choices=GROUPS,
+        default=[group for group in GROUPS if group not in LONG],
+        help=f"groups of rows (default: all but {', '.join(LONG)})",
     )
     parser.add_argument(
         "--quality", action="store_true", help="only: is training as good as by the plain loss"
@@ -100,8 +104,14 @@ GROUPS: dict[str, Callable[[Path], Iterator[Row | str]]] = {
     "gpu": gpu.rows,
     "search": lambda path: arrays.search(),
     "poses": lambda path: iter([arrays.pose_distance()]),
+    "actions": actions.rows,
+    "alignment": lambda path: alignment.rows(),
+    "gallery": gallery.rows,
+    "gallery-million": gallery.million,
     "training": training,
 }
+# Only when asked for by name: a million poses are embedded once, which takes ten minutes.
+LONG = ("gallery-million",)
 
 
 def machine() -> dict[str, Any]:

@@ -35,7 +35,7 @@ MIRROR = np.repeat([-1.0, 1.0], SIZE // 2)  # what mirroring a person does to th
 
 def poses(seed: int, count: int = 6) -> np.ndarray:
     """(count, SIZE) poses far apart from each other and from those of other seeds."""
-    return np.random.default_rng(seed).normal(0, 3, (count, SIZE))
+    return np.random.default_rng(seed).normal(0, 5, (count, SIZE))
 
 
 def track(means: np.ndarray, fps: float = FPS, start: float = 0.0, mirror: bool = True) -> Track:
@@ -110,7 +110,7 @@ def test_action_of_a_frame_is_complete(examples):
     assert actions[-1].end <= actions[-1].start + 1.2
 
 
-@pytest.mark.parametrize("speed", [0.7, 1.0, 1.4])
+@pytest.mark.parametrize("speed", [0.6, 1.0, 1.7])
 @pytest.mark.parametrize("fps", [12.0, 30.0, 100.0])
 def test_other_speed_and_other_camera_rate(examples, speed, fps):
     rest = movement(poses(99, 4), 2.0, fps)
@@ -140,7 +140,7 @@ def test_held_pose_can_be_taught():
     means = np.concatenate([noise(60), np.repeat(WAVE[:1], 120, axis=0), noise(60, 7)])
     (action,) = found(recognizer, means)
     assert action.start == pytest.approx(2.0, abs=0.2)
-    assert action.end == pytest.approx(6.0, abs=0.4)
+    assert action.end == pytest.approx(6.0, abs=0.5)
 
 
 def test_mirror_image_is_the_same_action_unless_asked_not_to(examples):
@@ -164,15 +164,16 @@ def test_match_does_not_mix_the_person_and_the_mirror_image(examples):
     assert found(Recognizer(examples), np.concatenate([noise(60), means, noise(60, 7)])) == []
 
 
-def test_several_examples_of_a_label_widen_it():
+@pytest.mark.parametrize(("apart", "wider"), [(0.4, False), (2.0, True)])
+def test_limit_follows_how_far_examples_of_a_label_are_apart(apart, wider):
     rng = np.random.default_rng(4)
-    ways = [WAVE + rng.normal(0, 1.0, WAVE.shape) for _ in range(4)]
+    ways = [WAVE + rng.normal(0, apart, WAVE.shape) for _ in range(4)]
     bow = Example("bow", track(movement(BOW, 1.0)))
     taught = [Example("wave", track(movement(way, 1.0))) for way in ways]
     one = Recognizer(Examples.from_examples([taught[0], bow], A, B))
     many = Recognizer(Examples.from_examples([*taught, bow], A, B))
-    assert many.thresholds[0] > one.thresholds[0]
-    means = np.concatenate([noise(60), movement(WAVE, 1.0), noise(60, 7)])
+    assert (many.thresholds[0] > one.thresholds[0]) == wider
+    means = np.concatenate([noise(60), movement(ways[2], 1.0), noise(60, 7)])
     assert [a.label for a in found(many, means)] == ["wave"]
 
 

@@ -25,6 +25,7 @@ SUITES = (
     "swaps",
     "ablations",
     "placement",
+    "recognition",
 )
 _PACKAGE = "vipe_training.evaluate.suites"
 _FOLDER = Path(__file__).parent.parent / "evaluate" / "suites"

@@ -7,14 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from vipe_core.alignment import StreamAligner
-from vipe_core.embedding import pairwise_squared, self_squared
+from vipe_core.embedding import pairwise_excess_distance, self_squared
 from vipe_core.errors import VipeError
 from vipe_core.track import Track
 
-# A frame is compared with the moments before it: a pose does not say where it is going.
-_STEP_S = 0.27  # between two of those moments
-_STEPS = 8
-_SHARE = 1 / 2  # of an example is the farthest that it is looked back
 _FACTORS = 8  # of variances, multiplied before a logarithm is taken
 _CELLS = 1 << 20  # of the costs of several tracks that are compared at once: 8 MB
 
@@ -22,12 +18,8 @@ _CELLS = 1 << 20  # of the costs of several tracks that are compared at once: 8 
 class Comparison:
     """Examples at one rate, one after the other, and the cost of a frame against all of them.
 
-    The cost of frame t of the stream and frame s of an example is the root of the mean of the
-    squared excess distances (:func:`vipe_core.embedding.pairwise_excess_distance`) of (t, s), and
-    of (t - o, s - o) for some moments o before, as far as they lie inside the example.
+    The cost is the excess distance (:func:`vipe_core.embedding.pairwise_excess_distance`).
     E examples give 2 E rows: the stream's person as it is, then mirrored.
-
-    Source: Pr-VIPE averages frame distances over a window in time for action recognition.
 
     Args:
         tracks: of the examples, E of them.
@@ -51,8 +43,6 @@ class Comparison:
         first = np.cumsum([0, *self.lengths])
         for row, length in enumerate(self.lengths):
             self._index[row, :length] = np.arange(first[row], first[row] + length)
-        self._looks = _looks(self.lengths, rate_hz)
-        self.depth = max(back for back, _, _ in self._looks) + 1
 
     def aligner(self, people: int = 1) -> StreamAligner:
         return StreamAligner(self.lengths * 2 * people)
@@ -72,8 +62,8 @@ class Comparison:
                 )
         return np.array(pairs, np.float64)
 
-    def squared(self, embedding: np.ndarray) -> np.ndarray:
-        """(2, N) float32 squared excess distances of one frame (2, 2, D) and all N frames."""
+    def cost(self, embedding: np.ndarray) -> np.ndarray:
+        """(2 E, L) float32 cost of one frame (2, 2, D); infinite beyond an example's end."""
         mean, variance, own = self._columns
         seen = embedding.astype(np.float32).transpose(1, 2, 0)[..., None]  # (2, D, 2, 1)
         gap, both = mean - seen[0], variance + seen[1]
@@ -84,19 +74,7 @@ class Comparison:
             total += np.log(both[start : start + _FACTORS].prod(axis=0))
         total -= own
         total -= (self_squared(embedding[:, 1]) / 2).astype(np.float32)[:, None]
-        return np.maximum(total, 0, out=total)
-
-    def cost(self, history: Sequence[np.ndarray]) -> np.ndarray:
-        """(2 E, L) cost of the last frame of a stream; infinite beyond an example's end.
-
-        Args:
-            history: (2, N) of :meth:`squared`, the last ``depth`` frames or all there were.
-        """
-        last = len(history) - 1
-        total = np.zeros_like(history[-1])
-        for back, column, weight in self._looks:
-            total += history[max(last - back, 0)][:, column] * weight
-        return self._padded(np.sqrt(total, out=total))
+        return self._padded(np.sqrt(np.maximum(total, 0, out=total), out=total))
 
     def lowest(self, tracks: Sequence[Track]) -> np.ndarray:
         """(Q, 2, E) lowest mean cost of any match inside each of Q tracks: as it is, mirrored."""
@@ -120,34 +98,20 @@ class Comparison:
 
     def _costs(self, track: Track) -> np.ndarray:
         """(T, 2, N) cost of every frame of a track, itself and mirrored."""
-        squared = [self._all_squared(track.mean, track.variance)]
-        if track.mirror_mean is None or track.mirror_variance is None:
-            squared.append(np.full_like(squared[0], np.inf))
-        else:
-            squared.append(self._all_squared(track.mirror_mean, track.mirror_variance))
-        whole = np.stack(squared, axis=1)
-        rows = np.arange(len(whole))
-        # Infinity by a weight of 0 is no number; a track without a mirror image is rare.
-        with np.errstate(invalid="ignore"):
-            total = sum(
-                whole[(rows - back).clip(0)][..., column] * weight
-                for back, column, weight in self._looks
-            )
-        return np.sqrt(np.where(np.isnan(total), np.inf, total))
+        own = self._distance(track.mean, track.variance)
+        mirrored = np.full_like(own, np.inf)
+        if track.mirror_mean is not None and track.mirror_variance is not None:
+            mirrored = self._distance(track.mirror_mean, track.mirror_variance)
+        return np.stack([own, mirrored], axis=1)
 
-    def _all_squared(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        squared = pairwise_squared(mean, variance, self._mean, self._variance)
-        squared -= (self_squared(variance)[:, None] + self._own) / 2
-        return np.maximum(squared, 0, out=squared)
+    def _distance(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        return pairwise_excess_distance(mean, variance, self._mean, self._variance)
 
     def still(self) -> np.ndarray:
         """(E,) mean cost of a person who stands still in the best pose of each example."""
-        out, ends = [], np.cumsum([0, *self.lengths])
-        for track, first, last in zip(self.tracks, ends, ends[1:], strict=False):
-            squared = self._all_squared(track.mean, track.variance)
-            total = sum(squared[:, column] * weight for _, column, weight in self._looks)
-            out.append(np.sqrt(np.asarray(total)[:, first:last]).mean(axis=1).min())
-        return np.array(out)
+        pairs = ((track.mean, track.variance) for track in self.tracks)
+        own = [pairwise_excess_distance(*pair, *pair) for pair in pairs]
+        return np.array([distance.mean(axis=1).min() for distance in own])
 
     def typical_own(self) -> float:
         """Median squared distance of a frame to itself: how unsure the examples are."""
@@ -175,19 +139,3 @@ class Comparison:
         frames = np.arange(1, totals.shape[1] + 1)
         limit, length = np.tile(most, 2)[:, None], np.tile(self.lengths, 2)[:, None]
         return (frames - totals / limit) / length
-
-
-def _looks(lengths: Sequence[int], rate_hz: float) -> list[tuple[int, np.ndarray, np.ndarray]]:
-    """Moments that a frame is compared at: frames back, and for each of N frames of the examples
-    where that is and how much it counts; the weights of a frame sum to 1."""
-    place = np.concatenate([np.arange(length) for length in lengths])
-    farthest = np.repeat(_SHARE * np.asarray(lengths), lengths)
-    rows = np.arange(len(place))
-    backs = sorted({round(step * _STEP_S * rate_hz) for step in range(_STEPS)})
-    counts = [(back <= place) & ((back <= farthest) | (back == 0)) for back in backs]
-    share = 1 / np.sum(counts, axis=0)
-    return [
-        (back, np.where(counted, rows - back, rows), (counted * share).astype(np.float32))
-        for back, counted in zip(backs, counts, strict=True)
-        if counted.any()
-    ]

@@ -23,11 +23,13 @@ _MIRRORED = 0.8  # another label is the mirror image where that costs so much le
 @dataclass(frozen=True)
 class Limits:
     """Per example (E,): the most a match may cost, whether its mirror image may match, and
-    whether it is a held pose. ``unit`` is the distance that costs 1."""
+    whether it is a held pose. ``usual`` is the limit where an example has no reason for a lower
+    one, ``unit`` the distance that costs 1."""
 
     most: np.ndarray
     mirror: np.ndarray
     still: np.ndarray
+    usual: float
     unit: float
 
 
@@ -91,8 +93,9 @@ def learn_limits(
     moves = still > _STILL
     most = np.minimum(usual, np.where(moves, _STRICTNESS * still, np.inf))
     if threshold is not None:
-        most = np.full(len(labels), float(threshold))
-    return Limits(most, np.full(len(labels), mirror) & ~reversed_.any(axis=0), ~moves, unit)
+        usual = float(threshold)
+        most = np.full(len(labels), usual)
+    return Limits(most, np.full(len(labels), mirror) & ~reversed_.any(axis=0), ~moves, usual, unit)
 
 
 def _usual(lowest: np.ndarray, same: np.ndarray) -> float:

@@ -13,7 +13,6 @@ and what counts as a match is learned from the examples themselves
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -27,10 +26,9 @@ from vipe_core.errors import VipeError
 
 UNKNOWN = "unknown"
 _MOST_TRACKS = 100
-# A match without cost has margin 1, one at its limit 0. The slopes were fitted to how often a
-# match is right.
+# A match without cost has margin 1, one at its limit 0. The slopes are round numbers.
 _KNOWN = 10.0  # log odds of being known, per margin
-_LABEL = 15.0  # log odds between two labels, per cost
+_LABEL = 7.0  # log odds between two labels, per cost
 _WORST = 5.0  # cost, and minus the margin, of what does not match at all
 _BEGUN = 0.2  # an example is under way when it has gained this share of what a perfect match gains
 _ECHO_S = 0.2  # how long the best match is said again while worse ones overlap it
@@ -65,7 +63,6 @@ class _State:
     """Of one person: where the alignment stands, the last frame, and what was last said."""
 
     aligner: StreamAligner
-    history: deque[np.ndarray]  # of squared distances (2, N)
     stamp: float
     embedding: np.ndarray  # (2, 2, D): itself and mirrored; mean and variance
     ticks: int = 0
@@ -179,9 +176,7 @@ class Recognizer:
                 self._states[track_id] = state
             return self._unknown()
         if state is None or not 0 <= stamp_s - state.stamp <= self.max_gap_s:
-            history: deque[np.ndarray] = deque(maxlen=self._comparison.depth)
-            aligner = self._comparison.aligner()
-            state = _State(aligner, history, stamp_s, embedding, origin=stamp_s)
+            state = _State(self._comparison.aligner(), stamp_s, embedding, origin=stamp_s)
         self._states[track_id] = state  # last in the dictionary: the most recently seen
         while len(self._states) > _MOST_TRACKS:
             self._states.pop(next(iter(self._states)))
@@ -208,8 +203,7 @@ class Recognizer:
         while (tick := state.origin + state.ticks / self.rate_hz) <= stamp_s + 1e-9:
             share = min(max((tick - state.stamp) / span, 0), 1) if span > 0 else 1.0
             between = state.embedding * (1 - share) + embedding * share
-            state.history.append(self._comparison.squared(between))
-            cost = self._comparison.cost(state.history) / self._limits.unit
+            cost = self._comparison.cost(between) / self._limits.unit
             cost[self._never] = np.inf
             found, start = state.aligner.update(cost, tick)
             self._judge(state, *self._comparison.best(found, start), tick)
@@ -223,7 +217,7 @@ class Recognizer:
         near = np.full(len(self._labels) - 1, -_WORST)
         np.maximum.at(near, self._label_of, -cost)
         example = int(cost.argmin())
-        margin = float(max(1 - found[example] / self._limits.most[example], -_WORST))
+        margin = float(max(1 - cost[example] / self._limits.usual, -_WORST))
         state.action = self._action(near, margin, float(start[example]), now)
         if state.action.label == UNKNOWN:
             return
@@ -238,7 +232,7 @@ class Recognizer:
         """
         if before is None or before.end is None or action.start is None or action.end is None:
             return action
-        if action.start + action.end >= 2 * before.end:  # most of it came later
+        if _is_later(before, action):
             return action
         if still and action.label == before.label:
             return replace(action, start=before.start)  # a pose held for longer
@@ -278,7 +272,12 @@ def segments(actions: Iterable[Action]) -> list[Action]:
 
 def _is_same_match(before: Action, after: Action) -> bool:
     """Whether a match is another view of the one before, not the next in the stream."""
-    if before.end is None or after.start is None or after.end is None:
-        return False
-    same_time = after.start == before.start or after.start + after.end < 2 * before.end
-    return before.label == after.label and same_time
+    return before.label == after.label and not _is_later(before, after)
+
+
+def _is_later(before: Action, after: Action) -> bool:
+    """Whether a match begins after the middle of the one before, and most of it after its end."""
+    if before.start is None or before.end is None or after.start is None or after.end is None:
+        return True
+    middle = (before.start + before.end) / 2
+    return after.start >= middle and after.start + after.end >= 2 * before.end

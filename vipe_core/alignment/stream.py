@@ -43,6 +43,12 @@ class StreamAligner:
         self._total[1][:, 1] = 0
         self._stamp = np.nan
 
+    @property
+    def totals(self) -> np.ndarray:
+        """(E, L) sum of cost of the best match that has now come to each frame of each example;
+        infinity where none has, and beyond an example's own length. Not to be written to."""
+        return self._total[1][:, 2:]
+
     def update(self, cost: np.ndarray, stamp: float) -> tuple[np.ndarray, np.ndarray]:
         """Take the next frame of the stream.
 

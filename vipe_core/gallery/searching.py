@@ -24,7 +24,7 @@ _EMBEDDING = ["mean", "variance", "_distance"]
 def candidates_for(k: int) -> int:
     """How many rows to fetch for k answers: enough for 99 % of the answers of an exact search
     among a million rows, also where joints of the query are hidden."""
-    return max(500, 25 * k)
+    return max(1000, 50 * k)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 COLUMN = "key"
-METRIC = "dot"
+METRIC = "l2"
 EVERY = 100  # appends between two tidyings
 INDEXED_FROM = 20_000  # rows; fewer are looked at one by one in about 2 ms
 _NAME = "key_"  # of an index; its partitions follow
