@@ -260,10 +260,10 @@ def _timeline(
     x = _GAP + round(share * (width - 1))
     cv2.line(picture, (x, _STRIP[0] - 5), (x, _STRIP[1] + 5), _INK, 2, cv2.LINE_AA)
     speed = alignment.speed[alignment.path[row, 0]]
-    mirrored = ", mirrored" if alignment.mirrored else ""
+    pace = f"speed of the second {speed:.1f} x" + (", mirrored" if alignment.mirrored else "")
     return [
         (_GAP, _STRIP[0] - 10, f"alike {alignment.likeness[row]:.0%}", 16, _INK, "ls"),
-        (SIZE[0] - _GAP, _STRIP[0] - 10, f"speed of the second {speed:.1f} x{mirrored}", 16, _INK, "rs"),
+        (SIZE[0] - _GAP, _STRIP[0] - 10, pace, 16, _INK, "rs"),
     ]
 
 

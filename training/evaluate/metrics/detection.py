@@ -52,7 +52,7 @@ def detections(truth: Sequence[Span], matches: Sequence[Span]) -> Detections:
     ).reshape(len(truth), len(matches))
     found = inside.any(axis=1)
     first = np.where(found, inside.argmax(axis=1) if len(matches) else 0, -1)
-    return Detections(found, inside.any(axis=0), first)
+    return Detections(np.asarray(found), np.asarray(inside.any(axis=0)), first)
 
 
 def area_under_curve(known: np.ndarray, unknown: np.ndarray) -> float:
