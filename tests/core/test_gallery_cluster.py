@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import psutil
@@ -34,10 +35,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> runtime.Model:
 
 
 @pytest.fixture(scope="module")
-def raylet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[psutil.Process]:
+def raylet() -> Iterator[psutil.Process]:
     """A cluster of two workers, and this process connected to it; what its workers come from."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_TMPDIR", str(tmp_path_factory.mktemp("ray")))
+    # Paths of sockets end at 107 bytes: pytest's folders are too deep.
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="vipe-ray-") as folder:
+        patch.setenv("RAY_TMPDIR", folder)
         for name, value in cluster.local_environment().items():
             patch.setenv(name, value)
         import ray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,14 @@ _RATE_HZ = 15.0  # of CMU's clips, to be that of Bandai's
 # Who does any of these on CMU's clips is no false alarm, and some do.
 LOCOMOTION = ("walk", "run", "dash", "walk-back", "walk-left", "walk-right")
 TURNS = ("walk-turn-left", "walk-turn-right")
+# Bandai's actions that are one movement under several names, or differ only in where the body
+# as a whole goes, which no pose in the body's own frame can tell.
+_ONE_MOVEMENT = {
+    "bye": "wave-right-hand",
+    "byebye": "wave-both-hands",
+    "dash": "run",
+    **dict.fromkeys((*LOCOMOTION[3:], *TURNS), "walk"),
+}
 _WALKERS = ("walk", "run", "unlabelled")  # of CMU; the unlabelled ones mostly walk and run
 
 
@@ -66,6 +74,11 @@ def add_set_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, default=8, help="queries of a class; 0: all (default %(default)s)"
     )
+    parser.add_argument(
+        "--movements",
+        action="store_true",
+        help="names of one movement count as one: dash is run, bye is wave, all walking is walk",
+    )
 
 
 def set_files(options: argparse.Namespace) -> list[str]:
@@ -83,8 +96,10 @@ def load_set(options: argparse.Namespace, seed: int) -> RecognitionSet:
     shots = max(options.shots)
     if min(options.shots) < 1 or options.draws < 1:
         raise VipeError("--shots and --draws are one or more")
-    known = clip_sets.load_clips(BANDAI.format("train"))
-    asked = clip_sets.load_clips(BANDAI.format(options.queries))
+    known, asked = (
+        [_renamed(clip, options.movements) for clip in clip_sets.load_clips(BANDAI.format(part))]
+        for part in ("train", options.queries)
+    )
     labels = [label for label in sorted({c.label for c in asked}) if _count(known, label) >= shots]
     if len(labels) < 2:
         raise VipeError(f"fewer than two actions have {shots} examples and a query")
@@ -121,6 +136,10 @@ def draw(
 def may_be(other: Clip, label: str) -> bool:
     """Whether a clip of the others may well show a label after all: walking people walk."""
     return other.label in _WALKERS and label in (*LOCOMOTION, *TURNS)
+
+
+def _renamed(clip: MotionClip, movements: bool) -> MotionClip:
+    return replace(clip, label=_ONE_MOVEMENT.get(clip.label, clip.label)) if movements else clip
 
 
 def _count(clips: Sequence[MotionClip], label: str) -> int:

@@ -63,12 +63,17 @@ def run(task: Task) -> Findings:
         for name, (contestant, how) in rows.items():
             part = _part(task, contestant, how, drawn, task.seed + number, name)
             found.setdefault(name, []).append(part)
-    findings = Findings(f"Recognition: Bandai, {task.options.queries} styles")
+    findings = Findings(_title(task.options))
     findings.tables = [_table(found, count) for count in shots]
     findings.plots = _plots(found, shots)
     findings.tables += _calibration_tables(found, shots)
     findings.summary = {name: _summary(parts, shots) for name, parts in found.items()}
     return findings
+
+
+def _title(options: argparse.Namespace) -> str:
+    names = ", names of one movement as one" if options.movements else ""
+    return f"Recognition: Bandai, {options.queries} styles{names}"
 
 
 def _part(
