@@ -14,7 +14,7 @@ from vipe_core.actions.examples import Example, Examples
 _LEAST = 0.1  # of the square of even odds: the unit of very unsure examples
 _USUAL = 0.85  # the limit of a match where the examples do not tell
 _WIDTH = 1.05  # the limit by what examples of one label usually cost each other
-_RANGE = (0.7, 1.05)  # how far that may move the limit, of the usual one
+_MOST = 1.05  # how far that may raise the limit, of the usual one
 _STILL = 0.1  # an example is a held pose when standing still costs no more than this
 _STRICTNESS = 0.95  # of what standing still costs an example that moves
 _MIRRORED = 0.8  # another label is the mirror image where that costs so much less
@@ -73,10 +73,9 @@ def learn_limits(
 ) -> Limits:
     """What must match and what must not, as far as the examples tell.
 
-    A match may cost a little more than what examples of one label usually cost each other,
-    or a fixed share of the distance of even odds where no label has several. It must cost
-    less than a person does who stands still in one of the example's poses, unless the example
-    itself hardly moves.
+    A match may cost a fixed share of the distance of even odds, or a little more where examples
+    of one label cost each other more than that. It must cost less than a person does who
+    stands still in one of the example's poses, unless the example itself hardly moves.
 
     Args:
         own: median squared distance of a frame of the examples to itself.
@@ -99,13 +98,16 @@ def learn_limits(
 
 
 def _usual(lowest: np.ndarray, same: np.ndarray) -> float:
-    """One limit for all: examples differ less in what a match costs them than one would think."""
+    """One limit for all: examples differ less in what a match costs them than one would think.
+
+    Examples that cost each other little do not lower it: two takes from one side are closer to
+    each other than to the same action from another side.
+    """
     among = np.where(same, lowest, np.inf).min(axis=0)
     among = among[np.isfinite(among)]
     if not len(among):
         return _USUAL
-    least, largest = (_USUAL * bound for bound in _RANGE)
-    return float(np.clip(_WIDTH * np.median(among), least, largest))
+    return float(np.clip(_WIDTH * np.median(among), _USUAL, _MOST * _USUAL))
 
 
 def _unit(examples: Examples, own: float) -> float:
