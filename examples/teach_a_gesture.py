@@ -23,6 +23,7 @@ from rclpy.utilities import remove_ros_args
 from vipe_msgs.msg import Action, Actions
 from vipe_msgs.srv import ListExamples, Teach
 
+from vipe_core.actions.checks import LONGEST_S, SHORTEST_S, check_label
 from vipe_core.errors import VipeError
 
 
@@ -30,6 +31,7 @@ class Teacher(Node):
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__("teach_a_gesture")
         self.options = options
+        self.heard = time.monotonic()  # when action_node last said something
         self.last: dict[str, float] = {}  # by person: when the gesture was last at its end
         self.list = self.create_client(ListExamples, f"{options.node}/list")
         self.teach = self.create_client(Teach, f"{options.node}/teach")
@@ -45,6 +47,7 @@ class Teacher(Node):
         )
 
     def on_actions(self, message: Actions) -> None:
+        self.heard = time.monotonic()
         for action in message.actions:
             if action.label == self.options.label and self.is_new(action):
                 tell(
@@ -72,11 +75,16 @@ class Stop(Exception):
     """Ctrl-C or SIGTERM."""
 
 
+class Gone(Exception):
+    """action_node was there, and says nothing any more."""
+
+
 def run(node: Teacher, signals: list[int]) -> None:
     """Teach, unless it is known, and wait for the gesture until told to stop.
 
     Raises:
         VipeError: no action_node, or nothing was learned.
+        Gone: action_node has ended meanwhile.
         Stop: told to.
     """
     label, said = node.options.label, answer(node, node.list, ListExamples.Request(), signals)
@@ -88,18 +96,26 @@ def run(node: Teacher, signals: list[int]) -> None:
             end = time.monotonic() + 1
             spin(node, lambda end=end: time.monotonic() > end, signals)
         tell("now!")
-        tell(answer(node, node.teach, node.lesson(), signals).message)
+        tell(answer(node, node.teach, node.lesson(), signals, node.options.seconds).message)
     tell(f"waiting for {label!r}; Ctrl-C ends")
     spin(node, lambda: False, signals)
 
 
-def answer(node: Teacher, client, request, signals: list[int]):
-    """The answer of a service; VipeError when it is not there or refuses."""
+def answer(node: Teacher, client, request, signals: list[int], takes_s: float = 0.0):
+    """The answer of a service, which takes so long; VipeError when it is not there or refuses,
+    Gone when no answer comes although nothing else does."""
     if not client.wait_for_service(node.options.patience):
         name = node.resolve_service_name(client.srv_name)
         raise VipeError(f"no service {name}: is action_node running?")
     future: Future = client.call_async(request)
-    spin(node, future.done, signals)
+    node.heard = time.monotonic()
+
+    def answered() -> bool:
+        if time.monotonic() - node.heard > takes_s + node.options.patience:
+            raise Gone(f"no answer of {node.options.node}, nor any actions: it is gone")
+        return future.done()
+
+    spin(node, answered, signals)
     result = future.result()
     if result is None or not result.success:
         raise VipeError(result.message if result is not None else "no answer")
@@ -113,12 +129,29 @@ def spin(node: Teacher, done, signals: list[int]) -> None:
         rclpy.spin_once(node, timeout_sec=0.1)
 
 
+def label(text: str) -> str:
+    try:
+        check_label(text)
+    except VipeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def duration(text: str) -> float:
+    value = float(text)
+    if not SHORTEST_S <= value <= LONGEST_S:  # NaN neither
+        raise argparse.ArgumentTypeError(f"{text}: {SHORTEST_S:g} to {LONGEST_S:g} are needed")
+    return value
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("label", help="name of the gesture")
-    parser.add_argument("--seconds", type=float, default=2.0, help="how long it takes to show it")
+    parser.add_argument("label", type=label, help="name of the gesture")
+    parser.add_argument(
+        "--seconds", type=duration, default=2.0, help="how long it takes to show it"
+    )
     parser.add_argument("--another", action="store_true", help="one more example of a known one")
     parser.add_argument("--track-id", default="", help="who shows it, when several are in view")
     parser.add_argument("--count-down", type=int, default=3, help="seconds; default %(default)s")
@@ -133,9 +166,9 @@ def main() -> int:
         run(Teacher(options), signals)
     except Stop:
         return 0
-    except VipeError as error:
+    except (VipeError, Gone) as error:
         print(f"teach_a_gesture: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, Gone) else 2
     finally:
         rclpy.shutdown()
     return 0

@@ -115,6 +115,8 @@ def nodes(context):
         wanted.append("action_node")
     if LaunchConfiguration("index").perform(context):
         wanted.append("search_node")
+    elif LaunchConfiguration("remember").perform(context) == "true":
+        raise ValueError("remember:=true needs index:=FOLDER: nothing would be remembered")
     return [node(context, name) for name in wanted]
 
 

@@ -6,8 +6,8 @@ One rule everywhere: missing folders are made, a file appears whole or not at al
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,39 @@ def write_npz(path: str | os.PathLike[str], **arrays: object) -> Path:
     with atomic(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **kept)
     return Path(path)
+
+
+@contextmanager
+def locked(
+    path: str | os.PathLike[str], waits: Callable[[], object] | None = None
+) -> Iterator[None]:
+    """Be the only one, of all processes and threads, in a block like this for ``path``.
+
+    The lock lies on an empty file beside it, which stays; it ends with the process that holds it.
+
+    Args:
+        path: what is guarded; it need not exist.
+        waits: called once when somebody else holds it, before waiting for them.
+
+    Raises:
+        VipeError: the file beside it cannot be made or locked.
+    """
+    import fcntl  # not on every system, and few need it
+
+    path = Path(path)
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(open(path.with_name(f".{path.name}.lock"), "w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waits:
+                    waits()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise VipeError(f"cannot write {path}: {error.strerror or error}") from None
+        yield
 
 
 def check_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:

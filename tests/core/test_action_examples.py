@@ -13,6 +13,7 @@ from vipe_core import embedding_file, files, keypoint_file, runtime
 from vipe_core.actions import Example, Examples, Keypoints, Recognizer, examples_file
 from vipe_core.actions.examples import embed
 from vipe_core.actions.from_recordings import label_of
+from vipe_core.actions.teaching import Lesson
 from vipe_core.embedding_file import EmbeddingFile
 from vipe_core.errors import VipeError
 from vipe_core.keypoint_file import KeypointFile
@@ -65,6 +66,18 @@ def test_nothing_taught_to_a_model(small_model):
     info = small_model.metadata
     assert (none.sigmoid_a, none.sigmoid_b) == (info.sigmoid_a, info.sigmoid_b)
     assert (none.fingerprint, none.model) == (small_model.fingerprint, "test-model 1.2.3")
+
+
+def test_spaces_around_a_label_do_not_count():
+    taught = Examples.from_examples([example(" wave ")], 1.0, 0.0)
+    assert taught.labels == ("wave",)
+    with pytest.raises(VipeError, match="'wave' is taught already"):
+        taught.added(example("wave\n"))
+    assert len(taught.of("wave ")) == 1
+    assert len(taught.forgotten(" wave")) == 0
+    assert Lesson(" wave ").label == "wave"
+    with pytest.raises(VipeError, match="'unknown' cannot be taught"):
+        Lesson(" unknown")
 
 
 def test_a_label_taught_twice_must_be_meant(two_waves_and_a_bow):

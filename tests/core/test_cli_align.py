@@ -59,6 +59,7 @@ def test_what_is_written_is_what_align_says(tmp_path, model, pair):
     assert done.stderr == ""
     (line,) = done.stdout.splitlines()
     assert line.startswith("40 frames (1.9 s) and 60 (2.4 s), B is 0.")
+    assert f", B is {1.95 / 2.36:.2f} times as fast as A, " in line
     found = load(tmp_path / "out.npz")
     loaded = runtime.load(model)
     a, b = (recordings.read(path, loaded) for path in pair)
@@ -76,6 +77,16 @@ def test_what_is_written_is_what_align_says(tmp_path, model, pair):
     i, j = found["path"].T
     np.testing.assert_allclose(found["stamps"], np.stack([i / 20, j / 25], axis=1))
     assert str(found["fingerprint"]) == loaded.fingerprint
+
+
+def test_the_speed_that_is_said_fits_both_lengths(tmp_path, model, capsys):
+    slow = clip(tmp_path / "a.npz", 61, speed=3.0)  # B hurries through most of its frames
+    quick = clip(tmp_path / "b.npz", 34, speed=0.5)
+    assert call("align", slow, quick, tmp_path / "out.npz", "--model", model) == 0
+    assert f", B is {3.0 / 1.65:.2f} times as fast as A, " in capsys.readouterr().out
+    one = clip(tmp_path / "one.npz", 1)
+    assert call("align", slow, one, tmp_path / "out.npz", "--model", model) == 0
+    assert "fast" not in capsys.readouterr().out
 
 
 def test_height_scales_the_differences(tmp_path, model, pair):
@@ -178,6 +189,16 @@ def test_pictures(tmp_path, model, pair):
     assert not list(tmp_path.glob(".*"))  # no half-written files
 
 
+def unused(monkeypatch) -> None:
+    """Nothing may be opened from here on."""
+
+    def opened(*_, **__):
+        raise AssertionError("a recording was opened")
+
+    monkeypatch.setattr(recordings, "open_source", opened)
+    monkeypatch.setattr(recordings, "read", opened)
+
+
 class TestBadInput:
     @pytest.fixture
     def refused(self, tmp_path, model, pair, capsys):
@@ -196,6 +217,20 @@ class TestBadInput:
     def test_no_such_recording(self, tmp_path, refused):
         line = refused(a=tmp_path / "none.npz")
         assert line == f"vipe align: recording {tmp_path}/none.npz does not exist"
+
+    def test_an_examples_file(self, tmp_path, refused, pair, model):
+        taught = tmp_path / "taught.npz"
+        argv = ("teach", taught, pair[0], "--label", "wave", "--model", model)
+        assert call(*argv) == 0
+        said = f"recording {taught}: it is an examples file (vipe teach), not a recording"
+        assert refused(a=taught) == f"vipe align: {said}"
+
+    @pytest.mark.parametrize("side", ["a", "b"])
+    @pytest.mark.parametrize("cut", [("2", "0"), ("1", "1"), ("0", "nan")])
+    def test_a_part_that_is_none(self, tmp_path, refused, monkeypatch, side, cut):
+        unused(monkeypatch)
+        line = refused(f"--cut-{side}", *cut)
+        assert line == f"vipe align: {tmp_path}/{side}.npz: the end is not after the start"
 
     def test_no_frames(self, tmp_path, refused):
         empty = tmp_path / "empty.npz"

@@ -16,7 +16,7 @@ from tests.waiting import wait_for
 from vipe_core import keypoint_file, runtime
 from vipe_core.cli import index as verb
 from vipe_core.errors import VipeError
-from vipe_core.gallery import Gallery
+from vipe_core.gallery import Gallery, Rows
 from vipe_core.keypoint_file import KeypointFile
 
 
@@ -88,6 +88,58 @@ def test_killed_half_way_and_called_again(tmp_path, model, capsys):
     assert capsys.readouterr().err == f"vipe index: 1 indexed ({3000 - before:,} poses)\n"
     stamps = Gallery.open(tmp_path / "poses").table.to_arrow().column("stamp_s").to_numpy()
     np.testing.assert_allclose(np.sort(stamps), np.arange(3000) / 30)
+
+
+@pytest.mark.parametrize("end", [signal.SIGCONT, signal.SIGKILL])
+def test_two_at_once_add_every_pose_once(tmp_path, model, end):
+    """The first is stopped half-way, so that the second surely comes meanwhile; then it goes on,
+    or is killed. A recording node may add to the index all the while."""
+    given, poses = clip(tmp_path / "a.npz", 3000), tmp_path / "poses"
+    command = [str(VIPE), "index", str(poses), str(given), "--model", str(model)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as first:
+        try:
+            wait_for(lambda: rows_of(poses), "the first rows", TIMEOUT)
+            first.send_signal(signal.SIGSTOP)
+            with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as second:
+                try:
+                    waiting = f"another `vipe index` is at work in {poses}: waiting for it to end"
+                    assert second.stderr.readline() == f"vipe index: {waiting}\n"
+                    seen = Rows(np.zeros((5, 16)), np.ones((5, 16)), "camera", np.arange(5))
+                    assert Gallery.open(poses).add(seen) == 0
+                    first.send_signal(end)
+                    said = second.communicate(timeout=TIMEOUT)[1]
+                finally:
+                    second.kill()
+        finally:
+            first.kill()
+    assert second.returncode == 0
+    assert ("1 there already" in said) == (end == signal.SIGCONT)
+    table = Gallery.open(poses).table.to_arrow().to_pydict()
+    pairs = zip(table["source"], table["stamp_s"], strict=True)
+    stamps = {name: [] for name in (str(given), "camera")}
+    for source, stamp_s in pairs:
+        stamps[source].append(stamp_s)
+    np.testing.assert_allclose(sorted(stamps[str(given)]), np.arange(3000) / 30)
+    assert sorted(stamps["camera"]) == [0, 1, 2, 3, 4]
+
+
+def test_two_that_start_together(tmp_path, model):
+    """Both find no index, and make one."""
+    for name in "ab":
+        clip(tmp_path / "in" / f"{name}.npz", 150)
+    command = [VIPE, "index", tmp_path / "poses", tmp_path / "in", "--model", model]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        said = sorted(one.communicate(timeout=TIMEOUT)[1].splitlines()[-1] for one in both)
+    finally:
+        for one in both:
+            one.kill()
+            one.wait()
+    assert said == [
+        "vipe index: 0 indexed (0 poses), 2 there already",
+        "vipe index: 2 indexed (300 poses)",
+    ]
+    assert rows_of(tmp_path / "poses") == 300
 
 
 def rows_of(address: Path) -> int:

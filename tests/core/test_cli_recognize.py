@@ -223,6 +223,7 @@ def test_a_bag(capsys, examples, model):
         (("examples", "in.npz", "--threshold", "x"), "argument --threshold: invalid float"),
         (("examples", "in.npz", "--model", "m.onnx"), "model m.onnx does not exist"),
         (("taught.npz", "in.npz", "--model", "other.onnx"), "examples file taught.npz: the exam"),
+        (("taught.npz", "taught.npz"), "recording taught.npz: it is an examples file (vipe teach)"),
         (("forgotten.npz", "in.npz"), "examples file forgotten.npz: nothing is taught; vipe teach"),
     ],
 )

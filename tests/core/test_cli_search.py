@@ -60,8 +60,7 @@ def search(made, model, tmp_path, capsys):
         given = (made / "poses", made / query, tmp_path / out, "--model", model, *options)
         assert verb.run([str(word) for word in given]) == 0
         said = capsys.readouterr()
-        assert said.out == ""
-        call.said = said.err
+        call.said, (call.summary,) = said.err, said.out.splitlines()
         if out.endswith(".json"):
             return json.loads((tmp_path / out).read_text())
         with np.load(tmp_path / out) as archive:
@@ -70,7 +69,7 @@ def search(made, model, tmp_path, capsys):
     return call
 
 
-def test_a_result_of_embed(made, search):
+def test_a_result_of_embed(made, search, tmp_path):
     found = search("embedded.npz", "-k", 3, "--apart", 0)
     found.pop("model")
     names = {"indices", "probability", "source", "stamp_s", "body", "label"}
@@ -85,6 +84,10 @@ def test_a_result_of_embed(made, search):
         assert found["source"][row].tolist() == [one.source for one in expected]
         assert found["label"][row].tolist() == [one.label for one in expected]
     assert search.said == ""
+    row, place = np.unravel_index(found["probability"].argmax(), (30, 3))
+    where = f"{Path(found['source'][row, place]).name} at {found['stamp_s'][row, place]:.2f} s"
+    best = f"best {found['probability'].max():.0%}: {where}"
+    assert search.summary == f"{tmp_path}/found.npz: 90 answers to 30 poses, {best}"
 
 
 def test_a_keypoint_file_is_what_embed_would_make_of_it(search):
@@ -113,6 +116,31 @@ def test_filters(made, search):
     assert search.said == "vipe search: fewer than 20 answers to 30 of 30\n"
     found = search("embedded.npz", "--source", made / "a.npz", "-k", 5)
     assert set(found["source"].ravel()) == {str(made / "a.npz")}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--label", "nope"], "--label nope"),
+        (["--source", "/no/such", "--since", 1], "--source /no/such --since 1.0"),
+    ],
+)
+def test_a_filter_that_nothing_passes(search, tmp_path, options, said):
+    found = search("a.npz", "--at", 3, "-k", 2, "--sheet", tmp_path / "s.jpg", *options)
+    assert found["indices"].tolist() == [[-1, -1]]
+    assert search.said.splitlines() == [
+        f"vipe search: no pose in the index passes the filter: {said}",
+        f"vipe search: no answers to show: {tmp_path}/s.jpg is not written",
+    ]
+    assert search.summary == f"{tmp_path}/found.npz: 0 answers to 1 pose"
+    assert not (tmp_path / "s.jpg").exists()
+
+
+@pytest.mark.parametrize(("name", "starts"), [("s.JPEG", b"\xff\xd8"), ("s.png", b"\x89PNG")])
+def test_a_sheet_is_what_its_name_says(search, tmp_path, name, starts):
+    search("a.npz", "--at", 3, "-k", 1, "--sheet", tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(starts)
+    assert "found.npz: 1 answer to 1 pose, best " in search.summary
 
 
 def test_answers_are_a_second_apart_unless_told_otherwise(search):
@@ -247,6 +275,19 @@ class TestBadInput:
     def test_no_such_moment(self, made, model):
         line = self.line(made, model, "a.npz", "--at", 99)
         assert line.endswith("lasts 14.5 s: there is no moment at 99 s")
+
+    @pytest.mark.parametrize("at", ["-1", "nan", "inf"])
+    def test_a_moment_that_is_none(self, made, model, at):
+        line = self.line(made, model, "a.npz", "--at", at)
+        assert f"argument --at: seconds from 0, not {at}" in line
+
+    def test_a_time_after_its_end(self, made, model):
+        line = self.line(made, model, "none.mp4", "--since", 3, "--until", 2)
+        assert line == "since 3 s lies after until 2 s"
+
+    def test_a_sheet_that_is_no_picture(self, made, model):
+        line = self.line(made, model, "none.mp4", "--sheet", made / "sheet.txt")
+        assert line == f"cannot write {made}/sheet.txt: a sheet's name ends in .jpg, .jpeg, .png"
 
     def test_no_such_query(self, made, model):
         assert "none.npz: No such file or directory" in self.line(made, model, "none.npz")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli import error_line, vipe
 from tests.model_factory import make_model
-from vipe_core import cli, keypoint_file, runtime
+from vipe_core import cli, keypoint_file, recordings, runtime
 from vipe_core.actions import Examples, examples_file
 from vipe_core.keypoint_file import KeypointFile
 
@@ -126,11 +126,64 @@ def test_one_bad_file_and_nothing_is_taught(capsys):
     assert not examples_file.exists("taught.npz")
 
 
+def test_spaces_around_a_label_do_not_count(capsys):
+    clip("b.npz", " wave\t", seed=1)
+    teach(capsys, "taught.npz", clip("a.npz"), "--label", " wave ")
+    for words in (("b.npz",), ("b.npz", "--label", "wave "), ("b.npz", "--label", " wave")):
+        assert "is taught already (1 example)" in refused(capsys, "taught.npz", *words)
+    teach(capsys, "taught.npz", "b.npz", "--another")
+    assert [one.label for one in examples_file.read("taught.npz").examples] == ["wave", "wave"]
+    said = teach(capsys, "taught.npz", "--forget", "wave ")
+    assert said == "taught.npz: nothing is taught\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--start", "2", "--end", "1"), "b.npz: the end is not after the start"),
+        (("--label", "wave"), "label 'wave' is taught already (1 example)"),
+    ],
+)
+def test_what_is_refused_before_a_recording_is_opened(capsys, monkeypatch, words, line):
+    teach(capsys, "taught.npz", clip("a.npz", "wave"))
+    clip("b.npz", "bow")
+
+    def opened(*_, **__):
+        raise AssertionError("a recording was opened")
+
+    monkeypatch.setattr(recordings, "open_source", opened)
+    assert refused(capsys, "taught.npz", "b.npz", *words).startswith(line)
+
+
+def test_a_removed_file_begins_anew(capsys):
+    teach(capsys, "taught.npz", clip("a.npz", "wave"))
+    teach(capsys, "taught.npz", clip("b.npz", "bow", seed=1))
+    Path("taught.npz").unlink()
+    line = refused(capsys, "taught.npz", "--list")
+    assert line.endswith("vipe teach taught.npz FILES; what it once held is in taught.npz.before")
+    assert cli.main(["teach", "taught.npz", "b.npz"]) == 0
+    said = capsys.readouterr()
+    assert said.out.endswith("taught.npz: 1 example of 1 action: bow (1)\n")
+    assert said.err == (
+        "vipe teach: examples file taught.npz: was removed, begun anew; what it once held is in "
+        "taught.npz.before until the next change\n"
+    )
+    teach(capsys, "taught.npz", clip("c.npz", "sit", seed=2))  # as ever
+    assert examples_file.read("taught.npz.before").labels == ("bow",)
+
+
+def test_an_examples_file_is_no_recording(capsys):
+    teach(capsys, "taught.npz", clip("a.npz", "wave"))
+    line = refused(capsys, "other.npz", "taught.npz")
+    assert line == "recording taught.npz: it is an examples file (vipe teach), not a recording"
+
+
 @pytest.mark.parametrize(
     ("make", "words", "line"),
     [
         ({"label": None}, (), "a.npz: label: missing, an example needs one (--label)"),
         ({"label": "unknown"}, (), "a.npz: label 'unknown' cannot be taught"),
+        ({"label": "unknown "}, (), "a.npz: label 'unknown' cannot be taught"),
         ({}, ("--label", ""), "a.npz: label '' cannot be taught"),
         ({"fps": None}, (), "keypoint file a.npz: neither stamp nor fps says when"),
         ({"without": slice(0, 31)}, (), "a.npz: nobody in view from 0.00 to 1.00 s"),

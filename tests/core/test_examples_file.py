@@ -152,12 +152,26 @@ def test_a_bit_flipped_anywhere_gives_the_former_state(changed_once):
         assert same(read_warned(changed_once)[0], several())
 
 
-def test_missing_gives_the_former_state(changed_once):
+def test_a_removed_file_does_not_come_back(changed_once):
     changed_once.unlink()
-    assert examples_file.exists(changed_once)
-    found, line = read_warned(changed_once)
-    assert same(found, several())
-    assert "missing" in line
+    before = changed_once.with_name("taught.npz.before")
+    assert not examples_file.exists(changed_once)
+    with pytest.raises(VipeError, match=rf"does not exist; .*; what it once held is in {before}"):
+        examples_file.read(changed_once, warn=refuse)
+    with pytest.raises(VipeError, match="does not exist"):
+        examples_file.update(changed_once, refuse)
+    said: list[str] = []
+    start = Examples.empty(2.5, 0.5, "0123456789ab", "vipe 1.0")
+    examples_file.update(
+        changed_once, lambda found: found.added(example("bow")), start, said.append
+    )
+    (line,) = said
+    assert "was removed, begun anew" in line
+    assert str(before) in line
+    assert examples_file.read(changed_once, warn=refuse).labels == ("bow",)
+    assert same(examples_file.read(before), several())
+    examples_file.update(changed_once, lambda found: found.forgotten("bow"), start, refuse)
+    assert examples_file.read(before).labels == ("bow",)
 
 
 def test_a_caller_who_does_not_listen_gets_a_warning(changed_once):

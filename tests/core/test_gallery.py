@@ -18,6 +18,7 @@ from vipe_core import runtime
 from vipe_core.embedding import likelihood_distance, match_probability
 from vipe_core.errors import VipeError
 from vipe_core.gallery import Appender, Filter, Gallery, Origin, Rows, nearest, upkeep
+from vipe_core.gallery.searching import candidates_for
 
 TRICKY = "x' OR 1=1 --"
 
@@ -233,6 +234,27 @@ def test_an_index_finds_what_a_look_at_every_row_would(tmp_path, monkeypatch):
         shares.append(len(found & set(expected[0].tolist())) / 20)
     assert np.mean(shares) >= 0.98
     assert min(shares) >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("k", "expected"),
+    [(1, 1000), (20, 1000), (100, 5000), (400, 20_000), (2000, 20_000), (100_000, 500_000)],
+)
+def test_candidates_are_bounded(k, expected):
+    assert candidates_for(k) == expected
+
+
+def test_thousands_of_answers(tmp_path, query):
+    """As an exact search gives them, out of a bounded number of candidates."""
+    rng = np.random.default_rng(0)
+    mean, variance = rng.normal(size=(30_000, 16)), rng.lognormal(-1, 1, (30_000, 16))
+    given = Rows(mean, variance, "a", np.arange(30_000.0))
+    gallery = filled(tmp_path, given)
+    double = given.mean.astype(float), given.variance.astype(float)
+    asked = query[0][None], query[1][None]
+    expected, _ = nearest(*double, *asked, ORIGIN.sigmoid_a, ORIGIN.sigmoid_b, k=3000)
+    found = {int(one.stamp_s) for one in gallery.search(*query, k=3000, thumbnails=False)}
+    assert len(found & set(expected[0].tolist())) >= 0.98 * 3000
 
 
 def test_appends_are_tidied_up(tmp_path, monkeypatch):

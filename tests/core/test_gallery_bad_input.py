@@ -13,7 +13,7 @@ from tests.core.gallery_rows import ORIGIN, filled, rows
 from tests.model_factory import make_model
 from vipe_core import runtime
 from vipe_core.errors import VipeError
-from vipe_core.gallery import Gallery, Rows
+from vipe_core.gallery import Filter, Gallery, Rows
 
 QUERY = np.zeros(16), np.full(16, 0.1)
 
@@ -117,6 +117,16 @@ def test_embeddings_of_another_size(gallery):
 def test_nobody(gallery):
     with pytest.raises(VipeError, match="nobody to search for"):
         gallery.search(np.full(16, np.nan), np.zeros(16))
+
+
+def test_a_query_of_negative_variance(gallery):
+    with pytest.raises(VipeError, match="variance: negative"):
+        gallery.search(np.zeros(16), np.where(np.arange(16) == 3, -0.1, 0.1))
+
+
+def test_a_time_after_its_end(gallery):
+    with pytest.raises(VipeError, match="since 3 s lies after until 2 s"):
+        gallery.search(*QUERY, where=Filter(since=3, until=2))
 
 
 def test_a_query_of_no_shape(gallery):

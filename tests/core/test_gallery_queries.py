@@ -16,7 +16,7 @@ from vipe_core import runtime, skeletons
 from vipe_core.bodies import Bodies2D
 from vipe_core.errors import VipeError
 from vipe_core.estimate import estimate
-from vipe_core.gallery import Filter, Gallery, indexing, queries
+from vipe_core.gallery import Filter, Gallery, Origin, indexing, queries
 from vipe_core.gallery.indexing import Settings
 from vipe_core.keypoint_file import KeypointFile, write
 from vipe_core.pipeline import Pipeline
@@ -188,6 +188,15 @@ def test_a_clip_without_times(tmp_path, model):
 
 class TestBadInput:
     """One line each."""
+
+    @pytest.mark.parametrize("at_s", [-1.0, -1e-9, np.nan, np.inf])
+    def test_a_moment_that_is_none_is_refused_before_reading(self, tmp_path, model, at_s):
+        broken = tmp_path / "broken.mp4"
+        broken.write_bytes(b"not read")
+        with pytest.raises(VipeError, match=r"no moment at .* s, seconds from 0 needed \(--at\)"):
+            queries.read(broken, model, at_s=at_s)
+        with pytest.raises(VipeError, match=r"no moment at .* s, seconds from 0 needed \(--at\)"):
+            queries.read_embeddings(broken, Origin.of(model), at_s)
 
     def test_a_video_without_a_moment(self, video, model, detector):
         with pytest.raises(VipeError, match=r"say which moment, in seconds \(--at\)"):

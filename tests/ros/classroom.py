@@ -72,10 +72,14 @@ class Scene:
         self._publish = peer.talk(Embeddings, "embeddings")
         self.keypoints = peer.node.create_publisher(Bodies2D, "bodies_2d/tracked", 1000)
 
-    def image(self, *poses: np.ndarray, ids: Iterable[str] = "1") -> None:
-        """The next image: these people, or nobody, and their keypoints."""
+    def embeddings_only(self, *poses: np.ndarray, ids: Iterable[str] = "1") -> None:
+        """The next image: these people, or nobody."""
         self.index += 1
         self._publish(embedded(self.model, self.index, *poses, ids=ids))
+
+    def image(self, *poses: np.ndarray, ids: Iterable[str] = "1") -> None:
+        """The next image: these people, or nobody, and their keypoints."""
+        self.embeddings_only(*poses, ids=ids)
         shown = (body(points, name) for points, name in zip(poses, ids, strict=False))
         self.keypoints.publish(people(self.index, *shown))
 
@@ -185,6 +189,8 @@ class Classroom(Scene):
 
     def learn(self, label: str, performance: np.ndarray, **request: Any) -> Any:
         """Teach exactly this by START and STOP; the last answer."""
+        if self.index:
+            self.heard_last()  # what was shown before is no part of it
         start = Teach.Request(command=Teach.Request.START, label=label, **request)
         answer = self.ask(Teach, "teach", start)
         assert answer.success, answer.message

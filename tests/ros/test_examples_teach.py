@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from vipe_msgs.msg import Actions, Bodies2D
+from vipe_msgs.msg import Actions, Bodies2D, Embeddings
 
 from tests import bodies
+from tests.ros.classroom import embedded
 from tests.ros.examples import MODEL, command, example
 from tests.ros.harness import Peer, Process, body
-from vipe_core import skeletons
+from vipe_core import runtime, skeletons
 from vipe_core.actions import examples_file
 from vipe_core.geometry import Camera, project
 from vipe_core.skeletons import JOINTS17
@@ -213,6 +214,49 @@ def test_what_goes_wrong(peer: Peer) -> None:
     said = f"teach_a_gesture: no service /{SPACE}/nobody/list: is action_node running?\n"
     assert script.output == said
     peer.processes.remove(script)  # its status is not 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("wave", "--seconds", "-1"), "argument --seconds: -1: 0.3 to 120 are needed"),
+        (("wave", "--seconds", "nan"), "argument --seconds: nan: 0.3 to 120 are needed"),
+        (("wave", "--seconds", "200"), "argument --seconds: 200: 0.3 to 120 are needed"),
+        (("wave", "--seconds", "long"), "argument --seconds: invalid duration value: 'long'"),
+        (("",), "argument label: label '' cannot be taught"),
+    ],
+)
+def test_options_that_are_refused(peer: Peer, words: tuple[str, ...], said: str) -> None:
+    script = peer.spawn(command("teach_a_gesture", *words, space=SPACE))
+    assert script.wait() == 2
+    assert script.output.splitlines()[-1] == f"teach_a_gesture.py: error: {said}"
+    assert not script.said("...")
+    peer.processes.remove(script)  # its status is not 0
+
+
+def test_action_node_that_dies_in_the_middle(fresh_peer: Peer) -> None:
+    node = fresh_peer.start("action_node", "-r", f"__ns:=/{SPACE}", model=str(MODEL))
+    show = fresh_peer.talk(Embeddings, f"{SPACE}/embeddings")
+    words = ("wave", "--seconds", 1, "--count-down", 0, "--patience", 2)
+    script = example(fresh_peer, "teach_a_gesture", *words, space=SPACE)
+    somebody, model = bodies_seen(), runtime.load(MODEL)
+    numbers = iter(range(1, 10**6))
+
+    def lesson() -> int:
+        show(embedded(model, next(numbers) // 30, somebody))
+        return fresh_peer.node.count_subscribers(f"/{SPACE}/bodies_2d/tracked")
+
+    fresh_peer.until(lesson, "a lesson")
+    node.process.kill()
+    node.process.wait()
+    assert script.wait() == 1
+    assert script.output.splitlines()[-1].startswith("teach_a_gesture: no answer of action_node")
+    for ended in (node, script):
+        fresh_peer.processes.remove(ended)  # their status is not 0
+
+
+def bodies_seen() -> np.ndarray:
+    return seen(bodies.standing()[None], 0)[0]
 
 
 def test_refused(stage: Stage) -> None:

@@ -128,6 +128,21 @@ def test_requests_that_are_refused(
     assert "\n" not in answer.message
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"reference": "hop"}, {"reference": "/dev/null"}, {"reference": "raise", "id": "x"}]
+)
+def test_wrong_request_changes_nothing(
+    room: Classroom, said: list[Following], wrong: dict[str, str]
+) -> None:
+    assert follow(room, standing(), reference="raise").success
+    request = {"reference": wrong["reference"], "track_id": wrong.get("id", "")}
+    assert not follow(room, standing(), **request).success
+    said.clear()
+    room.show(still(5))
+    room.peer.until(lambda: len(said) == 5, "words about who is followed still")
+    assert {m.reference for m in said} == {"raise"}
+
+
 def test_pause(room: Classroom, said: list[Following]) -> None:
     assert follow(room, standing(), reference="raise").success
     assert room.peer.change_state(NODE, Transition.TRANSITION_DEACTIVATE)

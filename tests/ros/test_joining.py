@@ -7,6 +7,7 @@ import pytest
 from vipe_msgs.msg import Bodies2D
 
 from tests.ros.harness import body, people, standing
+from vipe_core.errors import VipeError
 from vipe_ros.convert import Embedded, seconds
 from vipe_ros.joining import Joining
 
@@ -60,6 +61,25 @@ def test_every_image_once_and_in_order(events: str, with_keypoints: set[int]) ->
 
 def test_keypoints_of_other_people() -> None:
     assert joined("e0 k0", name="2") == [(0, False)]
+
+
+@pytest.mark.parametrize("first", ["embeddings", "keypoints"])
+def test_keypoints_that_cannot_be_used_lose_no_image(first: str) -> None:
+    out: list[tuple[float, object]] = []
+    joining = Joining(lambda stamp_s, _, points: out.append((stamp_s, points)))
+    for index in range(50):
+        broken = Bodies2D(header=keypoints(index).header, skeleton="none")
+        if first == "keypoints":
+            joining.keypoints(broken)
+            with pytest.raises(VipeError):
+                joining.embeddings(stamp(index), SOMEBODY)
+        else:
+            joining.embeddings(stamp(index), SOMEBODY)
+            with pytest.raises(VipeError):
+                joining.keypoints(broken)
+        assert len(out) >= index - 10
+    joining.flush()
+    assert out == [(stamp(index), None) for index in range(50)]
 
 
 def test_waiting_ends_without_keypoints() -> None:

@@ -304,6 +304,13 @@ def test_wrong_arguments(visit: Visit, file: Path, given: dict[str, str], words:
         visit.file(file, **given)
 
 
+@stand_ins
+def test_nothing_is_remembered_without_an_index(visit: Visit) -> None:
+    with pytest.raises(ValueError, match="remember:=true needs index:=FOLDER"):
+        visit.file(VIPE, remember="true")
+    assert "search_node" not in visit.file(VIPE, remember="false")
+
+
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     """Five grey images."""

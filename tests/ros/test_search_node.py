@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from array import array
@@ -79,6 +80,7 @@ def full(archive: Archive) -> int:
     first = archive.index + 1
     archive.show(np.concatenate([still(10), squat(), wave()]))
     assert archive.peer.set(NODE, "remember", False).successful
+    archive.peer.status(NODE, lambda s: s.values["poses"] == "70")
     return first
 
 
@@ -184,6 +186,10 @@ def test_a_span_of_time(archive: Archive, full: int) -> None:
         ((), {"mean": [1.0], "file": "x.npz"}, "a file and an embedding"),
         ((), {"file": "/nowhere/x.npz"}, "/nowhere/x.npz"),
         ((standing(),), {"k": 2_000_000}, "k must be from 1"),
+        ((standing(),), {"apart": -1.0}, "apart is -1: seconds, 0 or more"),
+        ((standing(),), {"apart": np.nan}, "apart is nan"),
+        ((), {"file": "x.npz", "file_time": -1.0}, "file_time is -1: seconds, 0 or more"),
+        ((), {"file": "x.npz", "file_time": np.nan}, "file_time is nan"),
     ],
 )
 def test_requests_that_are_refused(
@@ -257,6 +263,64 @@ def test_killed(fresh_peer: Peer, model_path: Path, tmp_path: Path) -> None:
     answer = again.search(**again.embedding(standing()), k=10_000)
     assert {match.source for match in answer.matches} == {"test", "second life"}
     assert len(answer.matches) == len(kept) + 30
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It takes minutes to find people in all of it."""
+    path = tmp_path_factory.mktemp("video") / "long.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (64, 64))
+    for _ in range(15_000):
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize("how", ["cleanup", "SIGINT", "SIGTERM"])
+def test_told_to_stop_while_a_recording_is_read(
+    fresh_peer: Peer, model_path: Path, tmp_path: Path, long_video: Path, how: str
+) -> None:
+    archive = Archive(fresh_peer, model_path, tmp_path / "poses")
+    client = fresh_peer.node.create_client(Search, "search")
+    fresh_peer.until(client.service_is_ready, "service search")
+    future = client.call_async(Search.Request(file=str(long_video), file_time=400.0))
+    fresh_peer.until(lambda: reads(archive.process.process.pid, long_video), "a reader")
+    if how == "cleanup":
+        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+            assert fresh_peer.change_state(NODE, transition)
+        fresh_peer.until(future.done, "answer of search")
+        answer = future.result()
+        assert (answer.success, answer.message) == (False, "given up: the node was deactivated")
+    else:
+        assert archive.process.stop(signal.Signals[how]) == 0
+    assert "Traceback" not in archive.process.output
+    assert "internal error" not in archive.process.output
+
+
+def reads(process: int, path: Path) -> bool:
+    """Whether a process has a file open."""
+    files = Path(f"/proc/{process}/fd").iterdir()
+    return any(file.is_symlink() and os.path.realpath(file) == str(path) for file in files)
+
+
+def test_people_without_id_are_all_remembered(
+    fresh_peer: Peer, model_path: Path, tmp_path: Path
+) -> None:
+    archive = Archive(fresh_peer, model_path, tmp_path / "poses", remember_rate=0.01)
+    archive.image(standing(), standing(shift=200), squat()[15], ids=["", "", "7"])
+    fresh_peer.status(NODE, lambda status: status.count("remembered") == 3)
+
+
+def test_batch_that_cannot_be_written_is_counted(
+    fresh_peer: Peer, model_path: Path, tmp_path: Path
+) -> None:
+    index = tmp_path / "poses"
+    archive = Archive(fresh_peer, model_path, index)
+    shutil.rmtree(index)
+    index.write_text("no folder")
+    archive.image(standing())
+    status = fresh_peer.status(NODE, lambda status: status.count("not remembered") == 1)
+    assert status.count("remembered") == 0
 
 
 def test_without_lancedb(fresh_peer: Peer, model_path: Path, tmp_path: Path) -> None:

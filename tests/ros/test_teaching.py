@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,23 @@ def test_one_lesson_at_a_time(room: Classroom) -> None:
     assert "cancelled" in recording.result().message
 
 
+def test_lessons_without_keypoints(room: Classroom, file: Path) -> None:
+    """Nobody sends any: images still wait for theirs when a lesson ends, and are not of the next
+    one."""
+    for label in ("a", "b", "c"):
+        request = Teach.Request(command=RECORD, label=label, seconds=0.5)
+        room.index += 300  # ten seconds later
+        start_s = 1000 + room.index / 30
+        room.embeddings_only(standing())
+        room.heard_last()
+        _, future = room.begin(Teach, "teach", request)
+        room.peer.until(lambda f=future: room.embeddings_only(standing()) or f.done(), "answer")
+        assert future.result().success, future.result().message
+        (kept,) = examples_file.read(file).of(label)
+        assert kept.track.stamp[0] > start_s
+        assert room.ask(Forget, "forget", Forget.Request(label=label)).success
+
+
 def test_images_that_stop(room: Classroom) -> None:
     recording = room.record(60.0, label="hop")
     room.peer.until(recording.done, "answer of the lesson")
@@ -197,6 +215,19 @@ def test_forget(room: Classroom) -> None:
     assert list(room.listing().labels) == ["stand", "wave", "squat"]
     assert forget("stand").success
     assert list(room.listing().labels) == ["wave", "squat"]
+
+
+def test_what_others_do_to_the_file_is_heard(room: Classroom, file: Path) -> None:
+    start = examples_file.read(file)
+    another = replace(start.of("squat")[0], label="sit")
+    examples_file.write(file, replace(start, examples=(another, *start.examples)))
+    refused = room.ask(Forget, "forget", Forget.Request(label="squat", example=0))
+    assert not refused.success
+    assert "changed by somebody else" in refused.message
+    assert list(room.listing().labels) == ["sit", "wave", "squat"]
+    answer = room.ask(Forget, "forget", Forget.Request(label="sit", example=0))
+    assert (answer.success, answer.examples) == (True, 0)
+    assert examples_file.read(file).labels == start.labels
 
 
 def test_what_is_taught_survives(room: Classroom) -> None:

@@ -37,7 +37,7 @@ def check_example(example: Example, size: int) -> None:
 
 def check_label(label: str) -> None:
     """Raises VipeError for a label that cannot be taught."""
-    if not label.strip() or label == "unknown" or not label.isprintable():
+    if label.strip() in ("", "unknown") or not label.isprintable():
         raise VipeError(f"label {label!r} cannot be taught")
     if len(label) > _LONGEST_LABEL:
         raise VipeError(f"label of {len(label)} characters, at most {_LONGEST_LABEL} are taken")

@@ -40,7 +40,7 @@ class Example:
     """One performance of an action.
 
     Attributes:
-        label: name of the action.
+        label: name of the action; spaces around it do not count and are taken off.
         track: its embeddings, from the first to the last moment of the action.
         source: where it comes from, for messages.
         keypoints: what was embedded; None where only embeddings were kept.
@@ -50,6 +50,9 @@ class Example:
     track: Track
     source: str = ""
     keypoints: Keypoints | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", self.label.strip())
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class Examples:
         return tuple(dict.fromkeys(example.label for example in self.examples))
 
     def of(self, label: str) -> tuple[Example, ...]:
-        """The examples of one label, in the order taught."""
+        """The examples of one label, in the order taught; spaces around it do not count."""
+        label = label.strip()
         return tuple(example for example in self.examples if example.label == label)
 
     @classmethod

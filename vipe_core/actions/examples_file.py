@@ -3,12 +3,13 @@
 The fields are those of :mod:`vipe_core.actions.examples_fields`. The comment of the archive
 ends in the SHA-256 of all bytes before it, so a file that is cut or changed anywhere is known
 as such before anything in it is believed. What was in the file before its last change lies
-beside it (``.before``), and takes its place then. Nothing in it is ever unpickled.
+beside it (``.before``), and takes its place then. A write is a rename over the file, so no
+crash leaves it missing: where it is, somebody removed it, and nothing comes back on its own.
+Nothing in it is ever unpickled.
 """
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import hashlib
 import io
@@ -17,8 +18,7 @@ import os
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +40,8 @@ class _Damaged(VipeError):
 
 
 def exists(path: str | os.PathLike[str]) -> bool:
-    """Whether :func:`read` finds something: the file, or what was in it before."""
-    return Path(path).exists() or _before(Path(path)).exists()
+    """Whether there is a file for :func:`read`; its former state alone is none."""
+    return Path(path).exists()
 
 
 def is_one(path: str | os.PathLike[str]) -> bool:
@@ -53,7 +53,7 @@ def is_one(path: str | os.PathLike[str]) -> bool:
 
 
 def read(path: str | os.PathLike[str], fingerprint: str = "", warn: Warn | None = None) -> Examples:
-    """Read the examples; where the file is damaged or missing, its state before the last change.
+    """Read the examples; where the file is damaged, its state before the last change.
 
     Args:
         path: the file.
@@ -61,8 +61,9 @@ def read(path: str | os.PathLike[str], fingerprint: str = "", warn: Warn | None 
         warn: called with one line when the former state is taken; None: a Python warning.
 
     Raises:
-        VipeError: neither the file nor its former state can be used, or another model made the
-            embeddings; the line says which command embeds them again.
+        VipeError: no file (the line says where its former state is, if it is anywhere), neither
+            the file nor its former state can be used, or another model made the embeddings; the
+            line says which command embeds them again.
     """
     path = Path(path)
     data = _last_good(path, warn or _warn)
@@ -109,7 +110,8 @@ def update(
             file as it is.
         start: what to begin with where there is no file, and whose model is needed; None:
             there must be one, of any model.
-        warn: see :func:`read`.
+        warn: see :func:`read`; called too where a file that was removed begins anew. What it
+            held is beside it until the next change.
 
     Returns:
         What is in the file now.
@@ -118,13 +120,21 @@ def update(
         VipeError: as :func:`read` and :func:`write`.
     """
     path = Path(path)
-    with _locked(path):
-        if start is not None and not exists(path):
+    files.check_writable(path)
+    with files.locked(path):
+        _clear(path)
+        anew = start is not None and not exists(path)
+        if start is not None and anew:
             examples = start
         else:
             examples = read(path, "" if start is None else start.fingerprint, warn)
         changed = change(examples)
         write(path, changed)
+        if anew and _before(path).exists():
+            (warn or _warn)(
+                f"examples file {path}: was removed, begun anew; what it once held is in "
+                f"{_before(path)} until the next change"
+            )
     return changed
 
 
@@ -134,20 +144,6 @@ def _before(path: Path) -> Path:
 
 def _warn(line: str) -> None:
     warnings.warn(line, RuntimeWarning, stacklevel=3)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Be the only one who changes the file."""
-    files.check_writable(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path.with_name(f".{path.name}.lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _clear(path)
-            yield
-    except OSError as error:
-        raise VipeError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _clear(path: Path) -> None:
@@ -166,16 +162,15 @@ def _write_durably(path: Path, data: bytes) -> None:
 
 
 def _last_good(path: Path, warn: Warn) -> bytes:
-    """The bytes of the file, or of its former state."""
+    """The bytes of the file, or, where it is damaged, of its former state."""
     before = _before(path)
     try:
         return _intact(path)
     except FileNotFoundError:
-        reason = "missing"
-        if not before.exists():
-            raise VipeError(
-                f"examples file {path} does not exist; make it: vipe teach {path} FILES"
-            ) from None
+        kept = f"; what it once held is in {before}" if before.exists() else ""
+        raise VipeError(
+            f"examples file {path} does not exist; make it: vipe teach {path} FILES{kept}"
+        ) from None
     except _Damaged as error:
         reason = str(error)
     except OSError as error:

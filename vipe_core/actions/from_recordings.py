@@ -61,8 +61,8 @@ def label_of(source: recordings.Source) -> str:
     Raises:
         VipeError: a keypoint or embedding file without label, a name that is only a number.
     """
-    if source.label:
-        return source.label
+    if own := (source.label or "").strip():
+        return own
     if source.kind in _NAMED_INSIDE:
         raise VipeError(f"{source.path}: label: missing, an example needs one (--label)")
     path = Path(source.path)

@@ -37,7 +37,7 @@ class Lesson:
     nothing that was to be learned is left out without a word.
 
     Args:
-        label: name of the action.
+        label: name of the action; spaces around it do not count.
         who: name of the person; "" for the only one in view.
         start_s: stamp at which the action begins; None: with the first frame.
         end_s: stamp at which it ends, included; None: with the last frame.
@@ -61,6 +61,7 @@ class Lesson:
         origin_s: float | None = None,
         max_gap_s: float = 0.5,
     ) -> None:
+        label = label.strip()
         check_label(label)
         if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
             raise VipeError(f"cannot look for {seconds:g} s: a positive number is needed")

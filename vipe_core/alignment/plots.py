@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ _STYLE: Any = {
     "xtick.color": _INK,
     "ytick.color": _INK,
 }
+_USUAL, _MOST_OCTAVES = (-2, 2), 6  # powers of two of the axis of speed
 _MOST = 600  # frames of either side in the picture of the cost
 # From head to foot, the person's left beside the right.
 _ROWS = (
@@ -118,14 +120,28 @@ def _draw_likeness(axes: Any, since: np.ndarray, likeness: np.ndarray) -> None:
 
 
 def _draw_speed(axes: Any, since: np.ndarray, speed: np.ndarray) -> None:
+    low, high = _octaves(speed)
     axes.axhline(1, color=_FAINT, lw=1)
-    axes.plot(since, np.maximum(speed, 0.05), color=B_COLOUR, lw=2)
+    axes.plot(since, np.clip(speed, 2.0**low, 2.0**high), color=B_COLOUR, lw=2)
     axes.set_yscale("log", base=2)
-    axes.set(ylim=(0.23, 4.4), yticks=(0.25, 0.5, 1, 2, 4))
-    axes.set_yticklabels(["¼", "½", "1", "2", "4 x"])
+    step = 1 if high - low <= 5 else 2
+    ticks = [power for power in range(low, high + 1) if power % step == 0]
+    axes.set(ylim=(2.0**low / 1.1, 2.0**high * 1.1), yticks=[2.0**power for power in ticks])
+    words = [str(2**power) if power >= 0 else f"1/{2**-power}" for power in ticks]
+    axes.set_yticklabels([*words[:-1], f"{words[-1]} x"])
     axes.minorticks_off()
     axes.set_title("Speed of the second, against the first", loc="left", fontsize=13)
     _bare(axes)
+
+
+def _octaves(speed: np.ndarray) -> tuple[int, int]:
+    """Powers of two between which speeds lie: from a quarter to four at least, 64 at most.
+    Where the second waits, at 0, it is drawn at the lower end."""
+    moving = speed[np.isfinite(speed) & (speed > 0)]
+    if not len(moving):
+        return _USUAL
+    low, high = math.floor(math.log2(moving.min())), math.ceil(math.log2(moving.max()))
+    return max(min(low, _USUAL[0]), -_MOST_OCTAVES), min(max(high, _USUAL[1]), _MOST_OCTAVES)
 
 
 def _draw_joints(figure: Any, axes: Any, since: np.ndarray, alignment: Alignment) -> None:

@@ -35,6 +35,7 @@ A_COLOUR: Colour = (142, 152, 20)  # teal
 B_COLOUR: Colour = (176, 74, 122)  # purple
 _DIFFERENT: Colour = (60, 50, 220)  # red
 _DEVIATIONS, _METRES = 1.5, 0.10  # a joint differs when it does by both
+_HEAD = 0.6  # of the torso, from the shoulders to the top of the head
 _AZIMUTH, _SPAN = 35.0, 1.25  # from where the lifted poses are seen; statures that fit
 
 
@@ -98,7 +99,7 @@ class _Scene:
             )
         self._side, self._colour = side, colour
         self._points, self._visibility = person.points, person.visibility
-        self._middle, self._extent = _follow(person.points, person.visibility)
+        self._middle, self._extent = _follow(person.points, person.visibility, person.skeleton)
         self._moment: Moment | None = None
 
     def panel(self, frame: int) -> np.ndarray:
@@ -114,7 +115,12 @@ class _Scene:
             move = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
             way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
             panel = cv2.warpAffine(
-                image, move, (_PANEL, _PANEL), flags=way, borderMode=cv2.BORDER_REPLICATE
+                image,
+                move,
+                (_PANEL, _PANEL),
+                flags=way,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=_PLAIN,
             )
         points = (self._points[frame] - corner) * scale
         if image is None:
@@ -169,8 +175,9 @@ def _draw_head(panel: np.ndarray, points: np.ndarray, skeleton: str, colour: Col
     cv2.circle(panel, at, max(round(size), 3), colour, 3, cv2.LINE_AA)
 
 
-def _follow(points: np.ndarray, visibility: np.ndarray) -> tuple[np.ndarray, float]:
+def _follow(points: np.ndarray, visibility: np.ndarray, skeleton: str) -> tuple[np.ndarray, float]:
     """Centre (T, 2) of a square that follows the person calmly, and its side, in pixels."""
+    points, visibility = _with_head(points, visibility, skeleton)
     there = np.isfinite(points).all(-1) & (visibility >= drawing.UNCERTAIN)
     there |= ~there.any(axis=1, keepdims=True) & np.isfinite(points).all(-1)
     low = np.where(there[..., None], points, np.inf).min(axis=1)
@@ -185,6 +192,25 @@ def _follow(points: np.ndarray, visibility: np.ndarray) -> tuple[np.ndarray, flo
     calm = uniform_filter1d(middle, min(45, len(points)), axis=0, mode="nearest")
     reach = np.maximum(high - calm, calm - low)[known].max(axis=1)
     return calm, max(2.25 * float(np.percentile(reach, 98)), 16.0)
+
+
+def _with_head(
+    points: np.ndarray, visibility: np.ndarray, skeleton: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The joints and the top of the head, where the torso says that it is: no joint is there,
+    and those of a face that is turned away or blurred are not certain."""
+    kind = skeletons.get(skeleton)
+    names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+    if not all(name in kind for name in names):
+        return points, visibility
+    joints = kind.indices(*names)
+    neck, hip = points[:, joints[:2]].mean(axis=1), points[:, joints[2:]].mean(axis=1)
+    top = neck + _HEAD * (neck - hip)
+    certain = visibility[:, joints].min(axis=1)
+    return (
+        np.concatenate([points, top[:, None]], axis=1),
+        np.concatenate([visibility, certain[:, None]], axis=1),
+    )
 
 
 def _overlay(
@@ -260,7 +286,8 @@ def _timeline(
     x = _GAP + round(share * (width - 1))
     cv2.line(picture, (x, _STRIP[0] - 5), (x, _STRIP[1] + 5), _INK, 2, cv2.LINE_AA)
     speed = alignment.speed[alignment.path[row, 0]]
-    pace = f"speed of the second {speed:.1f} x" + (", mirrored" if alignment.mirrored else "")
+    pace = "" if len(alignment.moment_s) == 1 else f"speed of the second {speed:.1f} x"
+    pace += ", mirrored" if alignment.mirrored else ""
     return [
         (_GAP, _STRIP[0] - 10, f"alike {alignment.likeness[row]:.0%}", 16, _INK, "ls"),
         (SIZE[0] - _GAP, _STRIP[0] - 10, pace, 16, _INK, "rs"),

@@ -13,6 +13,7 @@ import numpy as np
 from vipe_core import files, keypoint_file, recordings
 from vipe_core.alignment import Alignment, align
 from vipe_core.cli.common import Parser, load_model, note, progress
+from vipe_core.cli.teach import check_part
 from vipe_core.errors import VipeError
 from vipe_core.estimate import estimate
 from vipe_core.recordings import Moment, Person, Recording, kinds
@@ -42,6 +43,8 @@ def run(argv: list[str]) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     _check_outputs(args)
+    for path, cut in ((args.a, args.cut_a), (args.b, args.cut_b)):
+        check_part(path, *(cut or (None, None)))
     model = load_model(args.model)
     first = _read(args.a, model, args.detector, args.cut_a)
     second = _read(args.b, model, args.detector, args.cut_b)
@@ -240,12 +243,11 @@ def _images(
 
 def _summary(found: Alignment, a: Person, b: Person) -> str:
     """One line: how alike, when, how fast, what differs most."""
-    speed = float(np.nanmedian(found.speed))
     parts = [
         f"{len(a.track)} frames ({a.track.duration:.1f} s) and {len(b.track)} "
         f"({b.track.duration:.1f} s)",
         f"B is {abs(found.offset_s):.2f} s {'later' if found.offset_s >= 0 else 'earlier'}",
-        f"at {speed:.2f} of A's speed",
+        *_fast(found, b),
         f"alike {np.mean(found.likeness):.0%}",
     ]
     if found.mirrored:
@@ -256,3 +258,12 @@ def _summary(found: Alignment, a: Person, b: Person) -> str:
         name = JOINTS17.joints[worst].replace("_", " ")
         parts.append(f"{name} differs most, {100 * gap[worst]:.0f} cm")
     return ", ".join(parts)
+
+
+def _fast(found: Alignment, b: Person) -> list[str]:
+    """How fast B is on the whole; nothing of a single frame, which has no speed."""
+    if not b.track.duration:
+        return []
+    # Of durations: a median over frames of A would forget those that B passes in a moment.
+    shown_s = float(found.moment_s[-1] - found.moment_s[0])
+    return [f"B is {shown_s / b.track.duration:.2f} times as fast as A"]

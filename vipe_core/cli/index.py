@@ -24,6 +24,9 @@ def run(argv: list[str]) -> int:
     already is skipped, what was cut off is continued, what has changed is indexed anew; others
     may search meanwhile. A file that cannot be read is said and passed over, and the exit status
     is 1; it is 2 when nothing could be read.
+
+    A second `vipe index` into the same folder waits for the first to end. In object storage
+    nothing keeps them apart: two that are given the same file at once both add it.
     """
     parser = Parser("index", run.__doc__, "index poses bags/ clip.npz talk.mp4")
     parser.add_argument("output", metavar="OUT", help="folder or address of the index")

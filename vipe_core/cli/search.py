@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def _parse(argv: list[str]) -> Namespace:
         help="between two answers of the same person (default: 1; 0: as they come)",
     )  # fmt: skip
     add("--thumbnails", metavar="FOLDER", type=Path, help="for the pictures of the answers")
-    add("--sheet", metavar="OUT.jpg", type=Path, help="all pictures of the answers in one")
+    add("--sheet", metavar="OUT.jpg|.png", type=Path, help="all pictures of the answers in one")
     add("--detector", metavar="FILE.yaml", help="of people in images")
     add("--topic", metavar="/NAME", help="of a bag, when several would do")
     parser.add_model()
@@ -72,24 +73,34 @@ def _parse(argv: list[str]) -> Namespace:
         parser.error(f"argument -k: from 1 to {MOST:,}, not {args.k}")
     if args.apart is not None and not args.apart >= 0:
         parser.error(f"argument --apart: seconds from 0, not {args.apart}")
+    if args.at is not None and not 0 <= args.at < math.inf:
+        parser.error(f"argument --at: seconds from 0, not {args.at:g}")
     return args
 
 
 def _in_gallery(args: Namespace) -> int:
     if args.sheet:
+        sheet.check_ending(args.sheet)
         files.check_writable(args.sheet, args.query, args.output)
+    where = Filter(_source(args.source), args.label, args.since, args.until)
+    where.sql()  # says what is wrong with it before a long video is read
     gallery = Gallery.open(args.index)
     if not len(gallery):
         raise VipeError(f"index {args.index} is empty: add to it with `vipe index`")
     query = _query(args, gallery)
-    where = Filter(_source(args.source), args.label, args.since, args.until)
     found = _search(gallery, query, args, where)
     results.write(args.output, found, gallery.origin.model, args.k)
     if args.thumbnails:
         results.write_thumbnails(args.thumbnails, found)
-    if args.sheet:
+    if not any(found) and not gallery.count(where):
+        note("search", f"no pose in the index passes the filter: {_filter_words(args)}")
+    else:
+        _report_gaps(found, query, args.k)
+    if args.sheet and any(found):
         sheet.write(args.sheet, query, found)
-    _report_gaps(found, query, args.k)
+    elif args.sheet:
+        note("search", f"no answers to show: {args.sheet} is not written")
+    print(_summary(args.output, found, query))
     return 0
 
 
@@ -121,6 +132,23 @@ def _search(gallery: Gallery, query: Query, args: Namespace, where: Filter) -> l
             )
             bar.update()
     return found
+
+
+def _filter_words(args: Namespace) -> str:
+    """The options of the filter, as they were given."""
+    given = {name: getattr(args, name) for name in ("source", "label", "since", "until")}
+    return " ".join(f"--{name} {value}" for name, value in given.items() if value is not None)
+
+
+def _summary(output: Path, found: list[list[Found]], query: Query) -> str:
+    """One line: how many answers, and the best of them."""
+    everything, asked = [one for answers in found for one in answers], int(query.there().sum())
+    answers = "1 answer" if len(everything) == 1 else f"{len(everything):,} answers"
+    line = f"{output}: {answers} to {asked:,} {'pose' if asked == 1 else 'poses'}"
+    if not everything:
+        return line
+    best = max(everything, key=lambda one: one.probability)
+    return f"{line}, best {best.probability:.0%}: {Path(best.source).name} at {best.stamp_s:.2f} s"
 
 
 def _report_gaps(found: list[list[Found]], query: Query, k: int) -> None:

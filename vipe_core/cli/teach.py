@@ -27,7 +27,8 @@ def run(argv: list[str]) -> int:
     that --embed-again can bring all examples to another model.
 
     EXAMPLES.npz is also what action_node keeps and what `vipe recognize` reads. Its state before
-    the last change stays beside it (.before), and is taken when the file is damaged.
+    the last change stays beside it (.before), and is taken when the file is damaged; a file that
+    was removed begins anew.
     """
     parser = Parser("teach", run.__doc__, "teach examples.npz wave_1.mp4 --start 0.5 --end 2")
     parser.add_argument("examples", metavar="EXAMPLES.npz", type=Path, help="where they are kept")
@@ -79,6 +80,9 @@ def _teach(args: argparse.Namespace) -> int:
     given = [name for name in _ONE_FILE if getattr(args, name) is not None]
     if len(paths) > 1 and given:
         raise VipeError(f"--{given[0]} is for one recording, here are {len(paths)}")
+    check_part(paths[0], args.start, args.end)
+    if args.label is not None:
+        known.check_new(args.label, args.another)
     shown = [_shown(path, model, known, args) for path in paths]
     now = examples_file.update(
         args.examples, lambda before: _with(before, shown, args.another), start, _say
@@ -165,6 +169,12 @@ def _summary(examples: Examples) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def check_part(path: Path, start_s: float | None, end_s: float | None) -> None:
+    """Raises VipeError for a part of a recording that is none; no detector has run by then."""
+    if start_s is not None and end_s is not None and not end_s > start_s:
+        raise VipeError(f"{path}: the end is not after the start")
 
 
 def seconds(text: str) -> float:

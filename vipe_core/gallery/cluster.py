@@ -24,7 +24,7 @@ from vipe_core import runtime
 from vipe_core.errors import VipeError
 from vipe_core.gallery import indexing
 from vipe_core.gallery.indexing import Settings, Summary, Watch
-from vipe_core.gallery.ledger import Ledger, State, version_of
+from vipe_core.gallery.ledger import Ledger, State, claimed, version_of
 from vipe_core.gallery.parts import Part, Task, Writer, read
 from vipe_core.gallery.table import Gallery
 
@@ -75,14 +75,14 @@ def index(
     # Connected first: Ray starts processes by forking, which LanceDB's threads might not survive.
     with _connected(ray_address):
         gallery = Gallery.create(address, model)
-        ledger = Ledger(gallery)
-        found = indexing.found(paths, watch, summary)
-        tasks = list(_tasks(found, gallery, ledger, settings, summary))
-        if tasks:
-            watch.begin(Path(f"{len(tasks)} recordings"), None)
-            with Writer(gallery, ledger, tasks, watch, summary) as writer:
-                for part in _parts(tasks, model, settings):
-                    writer.take(part)
+        with claimed(gallery, watch.say) as ledger:
+            found = indexing.found(paths, watch, summary)
+            tasks = list(_tasks(found, gallery, ledger, settings, summary))
+            if tasks:
+                watch.begin(Path(f"{len(tasks)} recordings"), None)
+                with Writer(gallery, ledger, tasks, watch, summary) as writer:
+                    for part in _parts(tasks, model, settings):
+                        writer.take(part)
         gallery.optimize()
     return summary
 

@@ -13,7 +13,7 @@ import numpy as np
 from vipe_core import drawing, recordings
 from vipe_core.errors import VipeError
 from vipe_core.gallery.appender import Appender
-from vipe_core.gallery.ledger import Ledger, State, version_of
+from vipe_core.gallery.ledger import Ledger, State, claimed, version_of
 from vipe_core.gallery.rows import Rows
 from vipe_core.gallery.table import Gallery
 from vipe_core.recordings import Moment, Source
@@ -86,7 +86,8 @@ def index(
 
     What the gallery holds whole already is skipped; a recording that was cut off is continued
     behind its last row; one whose file or settings have changed is indexed anew. A recording
-    that cannot be read is reported and passed over; what was read of it stays.
+    that cannot be read is reported and passed over; what was read of it stays. One who indexes
+    into the same folder already is waited for.
 
     Args:
         gallery: of this model.
@@ -101,13 +102,14 @@ def index(
     """
     gallery.check_model(model.fingerprint)
     settings, watch, summary = settings or Settings(), watch or Watch(), Summary()
-    job = _Job(gallery, Ledger(gallery), model, settings, watch, flush_s, summary)
-    for path in found(paths, watch, summary):
-        try:
-            job.run(path)
-        except Unreadable as error:
-            summary.failed.append(str(error))
-            watch.say(str(error))
+    with claimed(gallery, watch.say) as ledger:
+        job = _Job(gallery, ledger, model, settings, watch, flush_s, summary)
+        for path in found(paths, watch, summary):
+            try:
+                job.run(path)
+            except Unreadable as error:
+                summary.failed.append(str(error))
+                watch.say(str(error))
     return summary
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from vipe_core import files
 from vipe_core.gallery import connection
 from vipe_core.gallery.rows import quoted
 from vipe_core.gallery.table import Gallery
@@ -61,6 +64,26 @@ class Ledger:
         with connection.said_plainly(self._address):
             merge: Any = self._table.merge_insert("source")
             merge.when_matched_update_all().when_not_matched_insert_all().execute(entry)
+
+
+@contextmanager
+def claimed(gallery: Gallery, say: Callable[[str], object]) -> Iterator[Ledger]:
+    """The ledger of a gallery while nobody else indexes recordings into it: two who both find
+    a recording missing would both add it. Rows of other sources may be added meanwhile.
+
+    In a folder the second one waits, and says so first; the claim ends with its process. Object
+    storage knows no claim that does: there it is for the caller to index from one place alone.
+
+    Raises:
+        VipeError: the place cannot be written.
+    """
+    if connection.is_remote(gallery.address):
+        yield Ledger(gallery)
+        return
+    line = f"another `vipe index` is at work in {gallery.address}: waiting for it to end"
+    with files.locked(Path(gallery.address) / _TABLE, lambda: say(line)):
+        gallery.refresh()  # to continue behind what the one before has added
+        yield Ledger(gallery)
 
 
 def version_of(path: Path, settings: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ def read(
     joints: Sequence[str] = (),
     detector: Detector | str | Path | None = None,
     topic: str | None = None,
+    go_on: Callable[[], bool] | None = None,
 ) -> Query:
     """Poses out of a file.
 
@@ -66,11 +67,13 @@ def read(
         joints: names of the only joints that count, of the model's skeleton; (): all.
         detector: what finds people in images, or its YAML file; None: BlazePose.
         topic: of a bag, when several would do.
+        go_on: asked at every moment of a recording, which may be long: False ends the reading.
 
     Raises:
         VipeError: what cannot be read; no such moment, person or joint; nobody there; joints
-            named for a file without any.
+            named for a file without any; ``go_on`` said no.
     """
+    _check_moment(path, at_s)
     hidden = hidden_joints(model, joints)
     if is_embedding_file(path):
         if hidden.any():
@@ -80,7 +83,7 @@ def read(
         content = keypoint_file.read(Path(path))
         return _somebody(path, _of_keypoints(path, content, model, at_s, person, hidden))
     with recordings.open_source(path, model, detector, images=True, topic=topic) as source:
-        return _somebody(path, _of_source(source, model, at_s, person, hidden))
+        return _somebody(path, _of_source(source, model, at_s, person, hidden, go_on))
 
 
 def is_embedding_file(path: str | Path) -> bool:
@@ -94,6 +97,7 @@ def read_embeddings(
 ) -> Query:
     """Poses out of an embedding file; arguments and errors as of :func:`read`. Needs no model:
     ``origin`` is that of the gallery."""
+    _check_moment(path, at_s)
     content = embedding_file.read(path)
     if content.fingerprint != origin.fingerprint:
         raise VipeError(
@@ -191,11 +195,16 @@ def _chosen(
 
 
 def _of_source(
-    source: Source, model: Model, at_s: float | None, person: str | None, hidden: np.ndarray
+    source: Source,
+    model: Model,
+    at_s: float | None,
+    person: str | None,
+    hidden: np.ndarray,
+    go_on: Callable[[], bool] | None,
 ) -> Query:
     if at_s is None and source.kind != "image":
         raise VipeError(f"{source.kind} {source.path}: say which moment, in seconds (--at)")
-    moment = _nearest(source, at_s or 0.0)
+    moment = _nearest(source, at_s or 0.0, go_on)
     keep = np.ones(len(moment.bodies), bool)
     if person is not None or at_s is not None:
         names = moment.bodies
@@ -210,10 +219,12 @@ def _of_source(
     return Query(mean[keep], variance[keep], people, moment.image)
 
 
-def _nearest(source: Source, at_s: float) -> Moment:
+def _nearest(source: Source, at_s: float, go_on: Callable[[], bool] | None) -> Moment:
     """The moment nearest to so many seconds after the first."""
     best, first = None, 0.0
     for moment in source.moments():
+        if go_on is not None and not go_on():
+            raise VipeError(f"{source.path}: given up at {moment.stamp_s:.1f} s")
         if best is None:
             first = moment.stamp_s
         elif abs(moment.stamp_s - first - at_s) > abs(best.stamp_s - first - at_s):
@@ -225,8 +236,14 @@ def _nearest(source: Source, at_s: float) -> Moment:
     return best
 
 
+def _check_moment(path: str | Path, at_s: float | None) -> None:
+    """Before a long video is read for it."""
+    if at_s is not None and not 0 <= at_s < np.inf:
+        raise VipeError(f"{path}: no moment at {at_s:g} s, seconds from 0 needed (--at)")
+
+
 def _check_within(path: str | Path, at_s: float, lasts_s: float) -> None:
-    if not 0 <= at_s <= lasts_s + _LATE_S:
+    if at_s > lasts_s + _LATE_S:
         raise VipeError(f"{path} lasts {lasts_s:.1f} s: there is no moment at {at_s:g} s")
 
 

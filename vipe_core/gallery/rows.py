@@ -151,7 +151,7 @@ class Filter:
         them: within quotes, SQL gives a meaning to the quote alone, and doubled it is one.
 
         Raises:
-            VipeError: since or until is not a number.
+            VipeError: since or until is not a number, or since lies after until.
         """
         parts = []
         if self.source is not None:
@@ -162,6 +162,8 @@ class Filter:
         for name, value, sign in (("since", self.since, ">="), ("until", self.until, "<=")):
             if value is not None:
                 parts.append(f"stamp_s {sign} {_number(name, value)}")
+        if self.since is not None and self.until is not None and self.since > self.until:
+            raise VipeError(f"since {self.since:g} s lies after until {self.until:g} s")
         return " AND ".join(parts)
 
 

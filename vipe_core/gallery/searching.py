@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PROBES = 64  # partitions of the vector index that are looked into
-MOST_CANDIDATES = 20_000  # where neighbours in time take the places
+MOST_CANDIDATES = 20_000  # for usual k, also where neighbours in time take the places
 _EMBEDDING = ["mean", "variance", "_distance"]
 
 
 def candidates_for(k: int) -> int:
     """How many rows to fetch for k answers: enough for 99 % of the answers of an exact search
-    among a million rows, also where joints of the query are hidden."""
-    return max(1000, 50 * k)
+    among a million rows, also where joints of the query are hidden. For thousands of answers a
+    smaller share does: 5 k gave 99 % of 10,000 out of 200,000 rows of uneven variance, 2 k 79 %."""
+    return min(max(1000, 50 * k), max(MOST_CANDIDATES, 5 * k))
 
 
 @dataclass(frozen=True)

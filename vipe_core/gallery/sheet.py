@@ -15,32 +15,44 @@ from vipe_core.gallery.rows import Found
 
 COLUMNS = 10
 MOST_CELLS = 2000
+ENDINGS = (".jpg", ".jpeg", ".png")
 _SIZE, _TEXT, _GAP = 128, 30, 6  # pixels: of a picture, of the lines below it, around it
 _PAPER, _INK = 255, (70, 70, 70)
 _QUALITY = 88
 
 
 def write(path: str | Path, query: Query, found: Sequence[Sequence[Found]]) -> Path:
-    """A contact sheet, JPEG: for each pose asked for, itself and then its answers, with
-    probability, source and seconds below. Needs OpenCV.
+    """A contact sheet, JPEG or PNG by the ending of its name: for each pose asked for, itself and
+    then its answers, with probability, source and seconds below. Needs OpenCV.
 
     Raises:
-        VipeError: more pictures than fit, OpenCV is missing, or the file cannot be written.
+        VipeError: another ending, no answers or more pictures than fit, OpenCV is missing, or
+            the file cannot be written.
     """
+    check_ending(path)
     rows = [_cells(query, i, answers) for i, answers in enumerate(found) if answers]
+    if not rows:
+        raise VipeError(f"cannot write {path}: there are no answers to show")
     if sum(map(len, rows)) > MOST_CELLS:
         raise VipeError(f"a sheet holds {MOST_CELLS} pictures: ask for fewer poses, or a lower -k")
     lines = [row[i : i + COLUMNS] for row in rows for i in range(0, len(row), COLUMNS)]
     height, width = _SIZE + _TEXT + _GAP, _SIZE + _GAP
-    across = max(map(len, lines), default=1)
-    shape = (max(len(lines), 1) * height + _GAP, across * width + _GAP, 3)
+    across = max(map(len, lines))
+    shape = (len(lines) * height + _GAP, across * width + _GAP, 3)
     sheet = np.full(shape, _PAPER, np.uint8)
     for y, line in enumerate(lines):
         for x, (picture, text) in enumerate(line):
             _place(sheet, _GAP + x * width, _GAP + y * height, picture, text)
     cv2 = _cv2()
-    data = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+    ending = Path(path).suffix.lower()
+    data = cv2.imencode(ending, sheet, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
     return files.write_atomically(path, data.tobytes())
+
+
+def check_ending(path: str | Path) -> None:
+    """Raises VipeError where the name is not that of a picture that can be written."""
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise VipeError(f"cannot write {path}: a sheet's name ends in {', '.join(ENDINGS)}")
 
 
 _Cell = tuple["bytes | None", tuple[str, str]]

@@ -201,7 +201,8 @@ class Gallery:
             at most k answers, the most probable first.
 
         Raises:
-            VipeError: k out of range, a pose of another size or that is not finite.
+            VipeError: k out of range, a pose of another size, not finite or with a negative
+                variance, a filter that is no filter.
         """
         if not 1 <= k <= MOST:
             raise VipeError(f"k must be from 1 to {MOST:,}, not {k}")
@@ -220,6 +221,8 @@ class Gallery:
         self._check_size(len(mean), "the pose asked for has")
         if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
             raise VipeError("nobody to search for: the pose asked for is not finite")
+        if (variance < 0).any():
+            raise VipeError("variance: negative")
         return mean, variance
 
     def _check_size(self, size: int, who: str) -> None:

@@ -57,6 +57,11 @@ def clip_fields(path: Path) -> set[str]:
         return set()
 
 
+def is_examples_file(path: Path) -> bool:
+    """Whether an ``.npz`` is what `vipe teach` keeps, which is made of recordings and is none."""
+    return {"kind", "labels", "starts", "means"} <= clip_fields(path)
+
+
 def _head(path: Path) -> list[str]:
     with path.open(encoding="utf-8", errors="replace") as file:
         return [file.readline() for _ in range(20)]

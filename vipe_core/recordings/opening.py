@@ -80,6 +80,8 @@ def _open(
 
 def _open_clip(path: Path, model: Model) -> Source:
     """A keypoint file, unless the fields are those of an embedding file."""
+    if kinds.is_examples_file(path):
+        raise VipeError(f"recording {path}: it is an examples file (vipe teach), not a recording")
     fields = kinds.clip_fields(path)
     embeddings = "mean" in fields and "points" not in fields
     return EmbeddingSource(path, model) if embeddings else KeypointSource(path, model)

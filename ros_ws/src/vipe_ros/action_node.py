@@ -128,7 +128,9 @@ class ActionNode(BaseNode):
         return Forget.Response(success=True, message=said, examples=count)
 
     async def _list(self, _: ListExamples.Request) -> ListExamples.Response:
-        return self._knows.listing()
+        knows = self._knows
+        await knows.read_again()
+        return knows.listing()
 
     async def _follow(self, request: Follow.Request) -> Follow.Response:
         return await self._following.follow(request, self._in_view, self._knows.taught.examples)

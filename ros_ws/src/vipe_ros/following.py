@@ -58,18 +58,23 @@ class FollowingOutput:
     ) -> Follow.Response:
         """Answer a request: from then on this person is followed, and nobody else.
 
+        Who is followed now is followed on until the reference is read, and when it cannot be.
+
         Raises:
             VipeError: nobody in view or several and no id; the reference is neither a label of
                 ``examples`` nor a recording that can be read; another request came meanwhile.
         """
-        self.stop("another request came")
         if not request.reference:
+            self.stop("told to stop")
             return Follow.Response(success=True, message="nobody is followed")
         person = in_view.one(request.track_id)
+        _check_there(request.reference, examples)
+        self._requests += 1
         number = self._requests
         track = await self._background.run(self._read, request.reference, examples, number)
         if number != self._requests:
             raise VipeError(_GIVEN_UP)
+        self._end("another request came")
         odds = examples.sigmoid_a, examples.sigmoid_b
         seen_s = in_view.stamp_s
         follower = Follower(track, *odds)
@@ -83,10 +88,13 @@ class FollowingOutput:
 
     def stop(self, why: str) -> None:
         """Follow nobody, and read no reference any more."""
+        self._requests += 1
+        self._end(why)
+
+    def _end(self, why: str) -> None:
         if self._now is not None:
             self._node.get_logger().info(f"follows person {self._now.track_id} no more: {why}")
         self._now = None
-        self._requests += 1
         self._node.report.facts["following"] = "nobody"
 
     def close(self) -> None:
@@ -102,7 +110,7 @@ class FollowingOutput:
         person = next((p for p in people if p.track_id == now.track_id), None)
         if person is None:
             if not 0 <= stamp_s - now.seen_s <= self._max_gap_s:
-                self.stop("out of view")
+                self._end("out of view")
             return
         now.seen_s = stamp_s
         with self._node.report.timed("follow"):
@@ -110,22 +118,25 @@ class FollowingOutput:
         message = convert.following_message(header, now.track_id, now.reference, found)
         self._node.publish(self._publisher, message)
         if found.finished:
-            self.stop("the end is reached")
+            self._end("the end is reached")
 
     def _read(self, reference: str, examples: Examples, number: int) -> Track:
         """In the thread of the background: the last example of a label, or who is seen longest
         in a recording."""
         if known := examples.of(reference):
             return known[-1].track
-        if not Path(reference).expanduser().exists():
-            taught = ", ".join(examples.labels) or "nothing"
-            raise VipeError(f"{reference!r} is neither taught (taught: {taught}) nor a recording")
 
         def go_on(_: int) -> None:  # a video may be long
             if number != self._requests:
                 raise VipeError(_GIVEN_UP)
 
         return recordings.read(reference, self._model, progress=go_on).people[0].track
+
+
+def _check_there(reference: str, examples: Examples) -> None:
+    if not examples.of(reference) and not Path(reference).expanduser().exists():
+        taught = ", ".join(examples.labels) or "nothing"
+        raise VipeError(f"{reference!r} is neither taught (taught: {taught}) nor a recording")
 
 
 _GIVEN_UP = "given up: another request came, or the node was deactivated"

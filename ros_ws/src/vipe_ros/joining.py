@@ -35,22 +35,27 @@ class Joining:
     def embeddings(self, stamp_s: float, people: Sequence[Embedded]) -> None:
         """The embeddings of an image."""
         self._waiting[stamp_s] = people
-        if stamp_s in self._ahead:
-            self.keypoints(self._ahead.pop(stamp_s))
         if len(self._waiting) > _MOST_WAITING:
             self._give_first()
+        if stamp_s in self._ahead:
+            self.keypoints(self._ahead.pop(stamp_s))
 
     def keypoints(self, message: Bodies2D) -> None:
-        """The keypoints of an image, perhaps of one that waits."""
+        """The keypoints of an image, perhaps of one that waits.
+
+        Raises:
+            VipeError: the message cannot be used; its image waits on.
+        """
         stamp_s = convert.seconds(message.header.stamp)
         if stamp_s not in self._waiting:
             self._ahead[stamp_s] = message
             if len(self._ahead) > _MOST_AHEAD:
                 self._ahead.pop(next(iter(self._ahead)))
             return
+        found = convert.bodies_2d(message)
         while next(iter(self._waiting)) != stamp_s:
             self._give_first()
-        people, found = self._waiting.pop(stamp_s), convert.bodies_2d(message)
+        people = self._waiting.pop(stamp_s)
         same = found.track_ids == tuple(person.track_id for person in people)
         self._give(stamp_s, people, found if same else None)
 

@@ -50,7 +50,7 @@ class Remembering:
         self.source = node.settings.source or f"{name}/{datetime.now():%Y-%m-%dT%H:%M:%S}"
         self._waiting: list[_Seen] = []
         self._writing = False
-        self._last: dict[str, float] = {}
+        self._last: dict[str | int, float] = {}  # by id, or by place in the image without one
         self._timer = node.create_timer(EVERY_S, self._on_time, clock=node.steady)
 
     def see(
@@ -62,8 +62,9 @@ class Remembering:
         every_s = (1 - _EARLY) / self._node.settings.remember_rate
         self._last = {k: last for k, last in self._last.items() if 0 <= stamp_s - last < every_s}
         for row, person in enumerate(people):
-            if person.track_id not in self._last:
-                self._last[person.track_id] = stamp_s
+            who = person.track_id or row
+            if who not in self._last:
+                self._last[who] = stamp_s
                 self._keep(_Seen(stamp_s, person, keypoints, row))
 
     def close(self) -> None:
@@ -93,8 +94,13 @@ class Remembering:
         self._writing = False
 
     def _add(self, seen: list[_Seen], pictures: bool) -> None:
-        self._gallery.add(self._rows(seen, pictures))
-        self._node.report.counts["remembered"] += len(seen)
+        counts, left_out = self._node.report.counts, len(seen)
+        try:
+            left_out = self._gallery.add(self._rows(seen, pictures))
+        finally:
+            counts["remembered"] += len(seen) - left_out
+            counts["not remembered"] += left_out
+        self._node.report.facts["poses"] = str(len(self._gallery))
 
     def _rows(self, seen: list[_Seen], pictures: bool) -> Rows:
         return Rows(

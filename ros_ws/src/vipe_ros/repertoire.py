@@ -43,6 +43,10 @@ class Repertoire:
         self._take()
         return taught
 
+    async def read_again(self) -> None:
+        """Hear what others have done to the examples file; VipeError when it cannot be used."""
+        await self.change(lambda now: now.read_again())
+
     def close(self) -> None:
         """Wait for what is being learned."""
         self._background.close()
@@ -64,7 +68,9 @@ class Repertoire:
         """In the thread of the background."""
         taught, recognizer = self._latest
         changed = work(taught)
-        self._latest = changed, recognizer.with_examples(changed.examples)
+        if changed.learned is not taught.learned:
+            recognizer = recognizer.with_examples(changed.examples)
+        self._latest = changed, recognizer
         return changed
 
     def _take(self) -> None:

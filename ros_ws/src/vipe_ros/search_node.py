@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from vipe_ros.process import run
 from vipe_ros.remembering import Remembering
 
 ANSWERS = 20  # where a request does not say how many
+_GIVEN_UP = "given up: the node was deactivated"
 
 Pose = tuple[np.ndarray, np.ndarray]  # mean and variance (D,)
 
@@ -38,6 +39,7 @@ class SearchNode(BaseNode):
     _reading: Any = None
     _remembering: Any = None
     _in_view: Any = None
+    _pauses = 0  # how often it was deactivated: what was asked for before is given up
     _keypoints: bodies.Bodies2D | None = None
 
     def __init__(self, **kwargs: Any) -> None:
@@ -67,6 +69,7 @@ class SearchNode(BaseNode):
             self._joining.flush()
             self._remembering.close()
         self._remembering = self._in_view = self._keypoints = None
+        self._pauses += 1
 
     def release(self) -> None:
         for background in (self._reading, self._indexing):
@@ -97,8 +100,9 @@ class SearchNode(BaseNode):
         given = bool(request.file), bool(len(request.mean) or len(request.variance))
         if all(given):
             raise VipeError("a file and an embedding: ask for one of them")
+        _check_seconds(apart=request.apart, file_time=request.file_time)
         if request.file:
-            pose = await self._reading.run(self._of_file, request, self._model)
+            pose = await self._read(request)
         else:
             pose = self._of_embedding(request) if given[1] else self._of_person(request)
         found = await self._indexing.run(self._found, self._gallery, request, *pose)
@@ -130,12 +134,26 @@ class SearchNode(BaseNode):
         one = people.select(np.arange(len(people)) == row)
         return _first(queries.of_people(one, self._model, list(request.joints)))
 
+    async def _read(self, request: Search.Request) -> Pose:
+        """Out of a file, which may be long: given up when the node is deactivated."""
+        pauses = self._pauses
+
+        def go_on() -> bool:
+            return pauses == self._pauses
+
+        try:
+            return await self._reading.run(self._of_file, request, self._model, go_on)
+        finally:
+            if not go_on():  # whatever came of it
+                raise VipeError(_GIVEN_UP)
+
     @staticmethod
-    def _of_file(request: Search.Request, model: Any) -> Pose:
+    def _of_file(request: Search.Request, model: Any, go_on: Callable[[], bool]) -> Pose:
         """In a thread of its own."""
-        query = queries.read(
-            request.file, model, request.file_time, request.track_id or None, list(request.joints)
-        )
+        if not go_on():  # others were read before
+            raise VipeError(_GIVEN_UP)
+        person, joints = request.track_id or None, list(request.joints)
+        query = queries.read(request.file, model, request.file_time, person, joints, go_on=go_on)
         return _first(query)
 
     @staticmethod
@@ -151,6 +169,12 @@ class SearchNode(BaseNode):
         )
         k = request.k or ANSWERS
         return gallery.search(mean, variance, k, where, apart_s=request.apart)
+
+
+def _check_seconds(**values: float) -> None:
+    for name, value in values.items():
+        if not value >= 0:  # NaN neither
+            raise VipeError(f"{name} is {value:g}: seconds, 0 or more, are needed")
 
 
 def _first(query: queries.Query) -> Pose:

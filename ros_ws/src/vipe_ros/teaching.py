@@ -37,10 +37,12 @@ class _Running:
         done: what RECORD waits for: why it has ended, "" when all is seen; None for START.
         timer: of RECORD, set back by every new image.
         newest: stamp of the latest image.
+        joining: of this lesson alone: an image that still waits when it ends belongs to no other.
     """
 
     lesson: Lesson
     keypoints: Any
+    joining: Joining
     done: Future | None = None
     timer: Any = None
     newest: float = -math.inf
@@ -60,7 +62,6 @@ class Teaching:
 
     def __init__(self, node: BaseNode, in_view: InView, max_gap_s: float) -> None:
         self._node, self._in_view, self._max_gap_s = node, in_view, max_gap_s
-        self._joining = Joining(self._take)
         self._running: _Running | None = None
 
     async def record(self, request: Teach.Request) -> Example:
@@ -100,7 +101,7 @@ class Teaching:
         running = self._now()
         if running.done is not None:
             raise VipeError("RECORD ends by itself: wait for it, or CANCEL it")
-        self._joining.flush()
+        running.joining.flush()
         self._end()
         return self._example(running)
 
@@ -121,7 +122,7 @@ class Teaching:
     def see(self, stamp_s: float, people: Sequence[Embedded]) -> None:
         """The people of an image that has just come."""
         if self._running is not None:
-            self._joining.embeddings(stamp_s, people)
+            self._running.joining.embeddings(stamp_s, people)
 
     def _who(self, track_id: str) -> str:
         return self._in_view.one(track_id).track_id
@@ -136,10 +137,9 @@ class Teaching:
             other = self._running.lesson.label
             raise VipeError(f"a lesson of {other!r} is running: STOP or CANCEL it first")
         lesson = Lesson(label, who, seconds=seconds, max_gap_s=self._max_gap_s)
-        keypoints = self._node.add_side_input(
-            Bodies2D, "bodies_2d/tracked", self._joining.keypoints
-        )
-        self._running = _Running(lesson, keypoints)
+        joining = Joining(self._take)
+        keypoints = self._node.add_side_input(Bodies2D, "bodies_2d/tracked", joining.keypoints)
+        self._running = _Running(lesson, keypoints, joining)
         return self._running
 
     def _example(self, running: _Running) -> Example:
@@ -163,7 +163,8 @@ class Teaching:
             self._end()
 
     def _on_silence(self) -> None:
-        self._joining.flush()
+        if self._running is not None:
+            self._running.joining.flush()
         self.close("")
 
     def _end(self, why: str = "") -> None:

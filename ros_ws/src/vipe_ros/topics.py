@@ -119,7 +119,7 @@ TOPICS = (
     ),
     Topic(
         "search_node", IN, "bodies_2d/tracked", "vipe_msgs/msg/Bodies2D",
-        "of `vipe_node`, for small pictures", "remember and thumbnails are true",
+        "of `vipe_node`, for small pictures and for searches by some joints of a person in view",
     ),
     Topic("video_node", OUT, "image", "sensor_msgs/msg/Image", "images of the file"),
     Topic(
