@@ -284,7 +284,9 @@ def test_told_to_stop_while_a_recording_is_read(
     client = fresh_peer.node.create_client(Search, "search")
     fresh_peer.until(client.service_is_ready, "service search")
     future = client.call_async(Search.Request(file=str(long_video), file_time=400.0))
-    fresh_peer.until(lambda: reads(archive.process.process.pid, long_video), "a reader")
+    process = archive.process.process.pid
+    fresh_peer.until(lambda: future.done() or reads(process, long_video), "a reader")
+    assert not future.done(), future.result()
     if how == "cleanup":
         for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
             assert fresh_peer.change_state(NODE, transition)
