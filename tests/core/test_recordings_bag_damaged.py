@@ -154,7 +154,7 @@ def test_a_damaged_image_costs_no_more_than_itself(
         shown = [moment.image is not None for moment in source.moments()]
         (note,) = source.notes
     assert shown == [i != 4 for i in range(COUNT)]
-    assert "1 left out: image: encoding 'infrared9'" in note
+    assert "1 left out: image has encoding 'infrared9'" in note
 
 
 def empty(path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
+from vipe_core import image_message
 from vipe_ros import image
 from vipe_ros.errors import InputError
 
@@ -158,8 +159,8 @@ def test_every_encoding_is_tested() -> None:
 
 
 def any_message(encoding: str, size: tuple[int, int], padding: int, bigendian: bool) -> Image:
-    channels = image._ENCODINGS[encoding].channels
-    kind = np.dtype(image._ENCODINGS[encoding].depth)
+    channels = image_message.ENCODINGS[encoding].channels
+    kind = np.dtype(image_message.ENCODINGS[encoding].depth)
     values = np.random.default_rng(2).integers(0, np.iinfo(kind).max + 1, (*size, channels))
     return message(encoding, values.astype(kind), padding, bigendian)
 
@@ -171,8 +172,10 @@ def test_cv_bridge_gives_the_same(monkeypatch: pytest.MonkeyPatch, bridge: None)
             for padding, bigendian in ((0, False), (1, False), (3, False), (8, False), (6, True)):
                 given = any_message(encoding, size, padding, bigendian)
                 before = bytes(given.data)
-                form = image._ENCODINGS[encoding]
-                alone = image._by_opencv(form, image._pixels(given, form.depth, form.channels))
+                form = image_message.ENCODINGS[encoding]
+                alone = image_message.converted(
+                    form, image._pixels(given, form.depth, form.channels)
+                )
                 np.testing.assert_array_equal(image.to_bgr(given), alone, err_msg=encoding)
                 assert bytes(given.data) == before
     # bgr8 needs no conversion, packed YUV is not known to every version.

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vipe_core import image_message
 from vipe_core.bodies import Bodies2D
 from vipe_core.errors import VipeError
-from vipe_core.recordings import image_message, messages
+from vipe_core.recordings import messages
 from vipe_core.recordings.bag_files import BagFiles
 from vipe_core.recordings.joining import join
 from vipe_core.recordings.messages import BODIES, COMPRESSED, EMBEDDINGS, IMAGE, Types

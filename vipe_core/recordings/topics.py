@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vipe_core import image_message
 from vipe_core.errors import VipeError
-from vipe_core.recordings import image_message, messages
+from vipe_core.recordings import messages
 from vipe_core.recordings.messages import BODIES, COMPRESSED, EMBEDDINGS, IMAGE, READABLE
 
 if TYPE_CHECKING:

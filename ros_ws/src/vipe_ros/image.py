@@ -8,11 +8,9 @@ Which encodings are understood does not depend on the machine.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from array import array
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,53 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sensor_msgs.msg import Image
 
+from vipe_core import image_message
+from vipe_core.errors import VipeError
+from vipe_core.image_message import converted
 from vipe_ros.errors import InputError
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import CompressedImage
 
-# OpenCV reads it when it is imported, which nobody has done yet: a few hundred bytes of PNG may
-# stand for gigabytes of pixels.
-MAX_PIXELS = 50_000_000
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
-
-
-@dataclass(frozen=True)
-class _Encoding:
-    """How the pixels of an encoding lie in a message, and what makes BGR of them.
-
-    Attributes:
-        channels: values per pixel.
-        code: OpenCV's name of the conversion; "" for none.
-        depth: type of a value; 16 bits are scaled to 8, 65535 to 255.
-        bridge: whether every cv_bridge knows it. Packed YUV it knows in some versions only.
-    """
-
-    channels: int
-    code: str
-    depth: type = np.uint8
-    bridge: bool = True
-
-
-_UYVY = _Encoding(2, "YUV2BGR_UYVY", bridge=False)  # two pixels in four bytes, BT.601, 16 to 235
-_YUYV = _Encoding(2, "YUV2BGR_YUY2", bridge=False)  # what most USB cameras send
-_COLOURS = {"bgr": (3, ""), "rgb": (3, "RGB2BGR"), "bgra": (4, "BGRA2BGR"), "rgba": (4, "RGBA2BGR")}
-# OpenCV names a Bayer pattern by the second row, from its second pixel.
-_BAYER = {"rggb": "BG", "bggr": "RG", "gbrg": "GR", "grbg": "GB"}
-# Names: sensor_msgs/image_encodings.hpp.
-_ENCODINGS = {
-    f"{name}{bits}": _Encoding(*form, depth)
-    for bits, depth in ((8, np.uint8), (16, np.uint16))
-    for name, form in (
-        *_COLOURS.items(),
-        ("mono", (1, "GRAY2BGR")),
-        *((f"bayer_{pattern}", (1, f"Bayer{code}2BGR")) for pattern, code in _BAYER.items()),
-    )
-} | {"uyvy": _UYVY, "yuv422": _UYVY, "yuyv": _YUYV, "yuv422_yuy2": _YUYV}
-ENCODINGS = tuple(_ENCODINGS)
-# Depth (REP-118): 16UC1 in millimetres, 0 where nothing was measured; 32FC1 in metres.
-_DEPTHS = {"16UC1": np.uint16, "mono16": np.uint16, "32FC1": np.float32}
+ENCODINGS = tuple(image_message.ENCODINGS)
 _BIG_ENDIAN = sys.byteorder == "big"
+_PACKED = 2  # channels of packed YUV, which not every cv_bridge knows
 
 
 def to_bgr(message: Image) -> np.ndarray:
@@ -77,33 +39,17 @@ def to_bgr(message: Image) -> np.ndarray:
         InputError: an encoding not in :data:`ENCODINGS`, sizes that contradict each other, or
             cv_bridge refuses it.
     """
-    form = _known(_ENCODINGS, message.encoding, "image")
+    form = _known(image_message.ENCODINGS, message.encoding, "image")
     pixels = _pixels(message, form.depth, form.channels)
-    if form.channels == 2 and message.width % 2:
-        raise InputError(
-            "wrong image size", f"a {message.encoding} image is {message.width} pixels wide"
-        )
     if message.encoding == "bgr8":
         return np.ascontiguousarray(pixels)  # nothing to convert: no copy
-    bridge = _bridge() if form.bridge else None
-    return _by_bridge(bridge, message, pixels) if bridge else _by_opencv(form, pixels)
+    bridge = None if form.channels == _PACKED else _bridge()
+    return _by_bridge(bridge, message, pixels) if bridge else converted(form, pixels)
 
 
 def converter() -> str:
     """What converts images here, for diagnostics: cv_bridge or opencv."""
     return "cv_bridge" if _bridge() else "opencv"
-
-
-def _by_opencv(form: _Encoding, pixels: np.ndarray) -> np.ndarray:
-    """As cv_bridge does it: first the colours, then the depth."""
-    import cv2
-
-    pixels = np.ascontiguousarray(pixels, form.depth)  # in this machine's byte order
-    if form.code:
-        pixels = cv2.cvtColor(pixels, getattr(cv2, f"COLOR_{form.code}"))
-    if form.depth == np.uint16:
-        pixels = cv2.convertScaleAbs(pixels, alpha=255.0 / 65535.0)  # to the nearest
-    return pixels
 
 
 def _by_bridge(bridge: Any, message: Image, pixels: np.ndarray) -> np.ndarray:
@@ -159,7 +105,7 @@ def to_metres(message: Image) -> np.ndarray:
     Raises:
         InputError: another encoding, or sizes that contradict each other.
     """
-    depth = _known(_DEPTHS, message.encoding, "depth image")
+    depth = _known(image_message.DEPTHS, message.encoding, "depth image")
     values = _pixels(message, depth, 1)[..., 0].astype(np.float32)
     values[~(np.isfinite(values) & (values > 0))] = np.nan
     if depth == np.uint16:
@@ -178,17 +124,10 @@ def _known(table: dict[str, Any], encoding: str, what: str) -> Any:
 
 def _pixels(message: Image, depth: type, channels: int) -> np.ndarray:
     """(H, W, channels) of the message in its own byte order, less what pads its rows."""
-    height, width, step = message.height, message.width, message.step
-    kind = np.dtype(depth).newbyteorder(">" if message.is_bigendian else "<")
-    used = width * channels * kind.itemsize
-    if not height or not width or step < used or len(message.data) != height * step:
-        raise InputError(
-            "wrong image size",
-            f"image says {width} x {height} {message.encoding} with rows of {step} bytes "
-            f"but holds {len(message.data)} bytes",
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(height, step)
-    return rows[:, :used].view(kind).reshape(height, width, channels)
+    try:
+        return image_message.pixels(message, depth, channels)
+    except VipeError as error:
+        raise InputError("wrong image size", str(error)) from None
 
 
 def decompress(message: CompressedImage) -> np.ndarray:
@@ -197,22 +136,13 @@ def decompress(message: CompressedImage) -> np.ndarray:
     cv_bridge is not asked: it decodes with cv2 too, but a grey image stays grey.
 
     Raises:
-        InputError: it cannot be decoded, or has more than :data:`MAX_PIXELS` pixels.
+        InputError: it cannot be decoded, or has more than :data:`image_message.MAX_PIXELS`
+            pixels.
     """
-    import cv2
-
-    data = np.frombuffer(message.data, np.uint8) if len(message.data) else None
     try:
-        image = None if data is None else cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise InputError(
-            "undecodable image",
-            f"compressed image of format {message.format!r} and {len(message.data)} bytes "
-            f"cannot be decoded, or has more than {MAX_PIXELS // 10**6} million pixels",
-        )
-    return image
+        return image_message.decompress(message)
+    except VipeError as error:
+        raise InputError("undecodable image", str(error)) from None
 
 
 def from_bgr(image: np.ndarray) -> Image:
