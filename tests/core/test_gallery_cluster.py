@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.cli import vipe
+from tests.core.gallery_rows import rows as poses
 from tests.model_factory import make_model
 from tests.waiting import wait_for
 from vipe_core import keypoint_file, runtime
@@ -245,3 +246,26 @@ def test_command_without_a_cluster_there(archive, tmp_path, model):
     assert done.returncode == 2
     assert "no Ray cluster at 127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_task_on_its_way():
+    for after in (None, 1.5):
+        task = Task("/a/b.mp4", "b.mp4", "v1", State.PART, after)
+        assert Task.from_json(task.to_json()) == task
+
+
+@pytest.mark.parametrize("thumbnail", [None, [b"one", None, b""]])
+def test_a_part_on_its_way(thumbnail):
+    rows = poses(3, body=["0", "1", "\u00e9"], label="wave", thumbnail=thumbnail)
+    sent = Part("a.mp4", 7, 3, rows, True, "cut off", ("one", "two"))
+    came = Part.from_bytes(sent.to_bytes())
+    assert replace(came, rows=None) == replace(sent, rows=None)
+    for name in ("source", "body", "label", "thumbnail"):
+        assert getattr(came.rows, name) == getattr(rows, name)
+    for name in ("mean", "variance", "stamp_s"):
+        np.testing.assert_array_equal(getattr(came.rows, name), getattr(rows, name))
+
+
+def test_a_part_without_rows_on_its_way():
+    sent = Part("a.mp4", 0, 2, None)
+    assert Part.from_bytes(sent.to_bytes()) == sent

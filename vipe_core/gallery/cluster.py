@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import re
 import secrets
 import socket
@@ -109,9 +108,9 @@ class _Embedder:
         self._settings = settings
 
     def __call__(self, row: dict[str, Any]) -> Iterator[dict[str, bytes]]:
-        """A pickled task in, pickled parts out, a row of Ray's each: so none is cut in two."""
-        for part in read(pickle.loads(row["task"]), self._model, self._settings):
-            yield {"part": pickle.dumps(part)}
+        """A task in, parts out, a row of Ray's each: so none is cut in two."""
+        for part in read(Task.from_json(row["task"]), self._model, self._settings):
+            yield {"part": part.to_bytes()}
 
 
 def _tasks(
@@ -139,7 +138,7 @@ def _parts(tasks: Sequence[Task], model: Model, settings: Settings) -> Iterator[
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # each step is a line otherwise
     workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    items = [{"task": pickle.dumps(task)} for task in tasks]
+    items = [{"task": task.to_json()} for task in tasks]
     dataset = ray.data.from_items(items, override_num_blocks=min(len(items), _MOST_BLOCKS))
     context = dataset.context
     context.enable_progress_bars = context.print_on_execution_start = False
@@ -154,7 +153,7 @@ def _parts(tasks: Sequence[Task], model: Model, settings: Settings) -> Iterator[
     )
     try:
         for row in parts.iter_rows():
-            yield pickle.loads(row["part"])
+            yield Part.from_bytes(row["part"])
     except RayError as error:
         raise VipeError(f"the Ray cluster gave up: {_reason(error)}") from error
 

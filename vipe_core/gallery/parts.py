@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vipe_core.gallery import indexing
 from vipe_core.gallery.appender import Appender, joined
@@ -38,6 +42,16 @@ class Task:
     state: State
     after: float | None
 
+    def to_json(self) -> str:
+        """For the way to a worker."""
+        return json.dumps(asdict(self) | {"state": self.state.value})
+
+    @classmethod
+    def from_json(cls, text: str) -> Task:
+        """What :meth:`to_json` gave."""
+        values = json.loads(text)
+        return cls(**values | {"state": State(values["state"])})
+
 
 @dataclass(frozen=True)
 class Part:
@@ -60,6 +74,58 @@ class Part:
     last: bool = False
     error: str = ""
     notes: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """For the way from a worker: an ``.npz``, as everything that vipe keeps."""
+        said = {name: getattr(self, name) for name in _SAID}
+        arrays = {} if self.rows is None else _arrays(self.rows)
+        content = io.BytesIO()
+        np.savez(content, said=np.array(json.dumps(said)), **arrays)
+        return content.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Part:
+        """What :meth:`to_bytes` gave."""
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            said = json.loads(str(arrays["said"]))
+            rows = _rows(said["source"], arrays) if "mean" in arrays else None
+        return cls(**said | {"notes": tuple(said["notes"])}, rows=rows)
+
+
+_SAID = ("source", "number", "moments", "last", "error", "notes")
+
+
+def _arrays(rows: Rows) -> dict[str, np.ndarray]:
+    """The rows of one source; pictures end to end, -1 bytes where there is none."""
+    pictures = [picture or b"" for picture in rows.thumbnail or ()]
+    sizes = [-1 if picture is None else len(picture) for picture in rows.thumbnail or ()]
+    return {
+        "mean": rows.mean,
+        "variance": rows.variance,
+        "stamp_s": rows.stamp_s,
+        "body": np.array(rows.body, str),
+        "label": np.array(rows.label, str),
+        "pictures": np.frombuffer(b"".join(pictures), np.uint8),
+        "sizes": np.array(sizes, np.int64),
+    }
+
+
+def _rows(source: str, arrays: Mapping[str, np.ndarray]) -> Rows:
+    sizes, pictures = arrays["sizes"], arrays["pictures"].tobytes()
+    ends = np.maximum(sizes, 0).cumsum().tolist()
+    thumbnails = [
+        None if size < 0 else pictures[end - size : end]
+        for size, end in zip(sizes.tolist(), ends, strict=True)
+    ]
+    return Rows(
+        arrays["mean"],
+        arrays["variance"],
+        source,
+        arrays["stamp_s"],
+        arrays["body"].tolist(),
+        arrays["label"].tolist(),
+        thumbnails,
+    )
 
 
 def read(task: Task, model: Model, settings: Settings) -> Iterator[Part]:
