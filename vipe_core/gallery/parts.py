@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class Part:
     def to_bytes(self) -> bytes:
         """For the way from a worker: an ``.npz``, as everything that vipe keeps."""
         said = {name: getattr(self, name) for name in _SAID}
-        arrays = {} if self.rows is None else _arrays(self.rows)
+        arrays: dict[str, Any] = {} if self.rows is None else _arrays(self.rows)
         content = io.BytesIO()
         np.savez(content, said=np.array(json.dumps(said)), **arrays)
         return content.getvalue()
@@ -95,7 +95,7 @@ class Part:
 _SAID = ("source", "number", "moments", "last", "error", "notes")
 
 
-def _arrays(rows: Rows) -> dict[str, np.ndarray]:
+def _arrays(rows: Rows) -> dict[str, Any]:
     """The rows of one source; pictures end to end, -1 bytes where there is none."""
     pictures = [picture or b"" for picture in rows.thumbnail or ()]
     sizes = [-1 if picture is None else len(picture) for picture in rows.thumbnail or ()]
