@@ -81,9 +81,9 @@ def answers(
 def _nearest(table: Any, query: Query, count: int) -> pa.Table:
     asking = keys.asking(query.mean, query.variance)
     search = table.search(asking, vector_column_name=upkeep.COLUMN).distance_type(upkeep.METRIC)
-    search = search.minimum_nprobes(PROBES).maximum_nprobes(0)  # 0: more where too few are found
+    search = search.minimum_nprobes(PROBES).maximum_nprobes(PROBES)
     if sql := query.where.sql():
-        search = search.where(sql, prefilter=True)
+        search = search.where(sql, prefilter=True).maximum_nprobes(0)  # more where few pass
     who = ["source", "body", "stamp_s"] if query.apart_s > 0 else []
     return search.limit(count).with_row_id(True).select(_EMBEDDING + who).to_arrow()
 
