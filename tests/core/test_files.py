@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -107,3 +108,25 @@ def test_an_input_is_not_overwritten(tmp_path):
     files.check_writable(path)
     with pytest.raises(VipeError, match="it is the input"):
         files.check_writable(tmp_path / "." / "clip.npz", path)
+
+
+def test_only_one_at_a_time_is_let_in(tmp_path):
+    path, order, asked = tmp_path / "folder" / "table", [], threading.Event()
+
+    def second() -> None:
+        with files.locked(path, asked.set):
+            order.append("second")
+
+    other = threading.Thread(target=second)
+    with files.locked(path):
+        other.start()
+        assert asked.wait(10)  # it waits, and said so
+        order.append("first")
+    other.join(10)
+    assert order == ["first", "second"]
+
+
+def test_a_lock_where_no_file_can_be(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(VipeError, match=r"cannot write"), files.locked(tmp_path / "file" / "table"):
+        pass
