@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -283,3 +284,12 @@ def one_stage(
         value = graph.add("Concat", *[value] * repeat, axis=2)
     graph.output(value, "output0", ["N", "rows", "columns"])
     return graph.save(path)
+
+
+def rtmo(folder: Path, size: tuple[int, int]) -> Path:
+    """The YAML, in a folder, of a one-stage detector that finds painted people in images of a
+    size (width, height)."""
+    one_stage(folder / "rtmo.onnx", "rtmo", size)
+    path = folder / "detector.yaml"
+    path.write_text(yaml.safe_dump({"model": "rtmo.onnx", "layout": "rtmo", "skeleton": "coco17"}))
+    return path

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vipe_core.gallery import Gallery, Origin, Rows
+from vipe_core.gallery.indexing import Watch
 
 ORIGIN = Origin("test 1", "0123456789ab", 1.5, 0.75, 16)
 
@@ -23,3 +24,19 @@ def filled(folder: Path, *parts: Rows) -> Gallery:
     for part in parts:
         gallery.add(part)
     return gallery
+
+
+class Stop(Exception):
+    """Ends an indexing half-way."""
+
+
+class StopAfter(Watch):
+    """Breaks off, as a kill would, at a moment."""
+
+    def __init__(self, moments: int) -> None:
+        self.left = moments
+
+    def step(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Stop

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from vipe_core.actions import Example, Examples, Keypoints
+from vipe_core.actions.examples import embedded
 from vipe_core.actions.examples_fields import to_fields
+from vipe_core.keypoint_file import KeypointFile
+from vipe_core.runtime import Model
 from vipe_core.track import Track
 
 
@@ -43,3 +46,9 @@ def same(a: Examples, b: Examples) -> bool:
 
 def refuse(line: str) -> None:
     raise AssertionError(line)
+
+
+def embed(content: KeypointFile, model: Model) -> Track:
+    """The track of a keypoint file's first person, straight from the model."""
+    keypoints = Keypoints(*content.person(0), content.skeleton)
+    return embedded(keypoints, content.stamps(), model)[0]

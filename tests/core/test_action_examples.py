@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.core.taught_examples import embed
 from tests.model_factory import make_model
 from vipe_core import embedding_file, files, keypoint_file, runtime
 from vipe_core.actions import Example, Examples, Keypoints, Recognizer, examples_file
-from vipe_core.actions.examples import embed
 from vipe_core.actions.from_recordings import label_of
 from vipe_core.actions.teaching import Lesson
 from vipe_core.embedding_file import EmbeddingFile

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.core.taught_examples import embed
 from vipe_core import assets, model_file, runtime, skeletons
 from vipe_core.actions import (
     UNKNOWN,
@@ -18,7 +19,6 @@ from vipe_core.actions import (
     Recognizer,
     segments,
 )
-from vipe_core.actions.examples import embed
 from vipe_core.detectors import BlazePose
 from vipe_core.errors import VipeError
 from vipe_core.geometry import Camera, project

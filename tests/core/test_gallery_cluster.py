@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.cli import vipe
+from tests.core.gallery_rows import Stop, StopAfter
 from tests.core.gallery_rows import rows as poses
 from tests.model_factory import make_model
 from tests.waiting import wait_for
@@ -126,22 +127,6 @@ def test_all_listen_on_localhost_alone(raylet):
     ]
     listening = {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
     assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
-
-
-class Stop(Exception):
-    """Ends an indexing half-way."""
-
-
-class StopAfter(Watch):
-    """Breaks off, as a kill would, at a moment."""
-
-    def __init__(self, moments: int) -> None:
-        self.left = moments
-
-    def step(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise Stop
 
 
 @pytest.mark.slow

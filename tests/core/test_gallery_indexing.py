@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.core.gallery_rows import Stop, StopAfter
 from tests.model_factory import make_model
 from vipe_core import embedding_file, keypoint_file, runtime
 from vipe_core.embedding_file import EmbeddingFile
@@ -42,22 +43,6 @@ def contents(gallery: Gallery) -> list[tuple[str, float, str, str]]:
         (Path(row["source"]).name, round(row["stamp_s"], 6), row["body"], row["label"])
         for row in gallery.table.to_arrow().to_pylist()
     )
-
-
-class Broken(Exception):
-    """What ends a test's indexing half-way."""
-
-
-class StopAfter(Watch):
-    """Breaks off, as a kill would, at a moment."""
-
-    def __init__(self, moments: int) -> None:
-        self.left = moments
-
-    def step(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise Broken
 
 
 class Lines(Watch):
@@ -127,7 +112,7 @@ def test_what_was_cut_off_is_continued_without_duplicates(
     gallery, model, tmp_path, moments, every_s
 ):
     path, settings = clip(tmp_path / "a.npz", 20, 2), Settings(every_s=every_s)
-    with pytest.raises(Broken):
+    with pytest.raises(Stop):
         indexing.index(gallery, [path], model, settings, StopAfter(moments), flush_s=0)
     before = contents(gallery)
     summary = indexing.index(gallery, [path], model, settings)
@@ -145,7 +130,7 @@ def test_what_has_changed_is_indexed_anew(gallery, model, tmp_path, half):
     other = clip(tmp_path / "b.npz", 2)
     indexing.index(gallery, [other], model)
     if half:
-        with pytest.raises(Broken):
+        with pytest.raises(Stop):
             indexing.index(gallery, [path], model, watch=StopAfter(5), flush_s=0)
     else:
         indexing.index(gallery, [path], model)
@@ -200,7 +185,7 @@ def test_a_name_with_a_quote(gallery, model, tmp_path):
     path = clip(tmp_path / "it's' OR 1=1 --.npz", 3)
     for moments in (1, 10):
         if moments == 1:
-            with pytest.raises(Broken):
+            with pytest.raises(Stop):
                 indexing.index(gallery, [path], model, watch=StopAfter(1), flush_s=0)
         else:
             indexing.index(gallery, [path], model)

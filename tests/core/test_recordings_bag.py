@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from tests import bags
 from tests.bags import COUNT, SIZE, Robot, in_time, picture, stamp, write_bag
-from tests.detector_factory import one_stage
+from tests.detector_factory import rtmo
 from tests.model_factory import make_model
 from vipe_core import runtime
 from vipe_core.errors import VipeError
@@ -34,10 +33,7 @@ def model(folder: Path) -> Model:
 
 @pytest.fixture(scope="module")
 def detector(folder: Path) -> Path:
-    one_stage(folder / "rtmo.onnx", "rtmo", SIZE)
-    path = folder / "detector.yaml"
-    path.write_text(yaml.safe_dump({"model": "rtmo.onnx", "layout": "rtmo", "skeleton": "coco17"}))
-    return path
+    return rtmo(folder, SIZE)
 
 
 @pytest.fixture(scope="module")

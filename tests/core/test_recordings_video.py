@@ -18,9 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import yaml
 
-from tests.detector_factory import figures, one_stage, paint
+from tests.detector_factory import figures, paint, rtmo
 from tests.model_factory import make_model
 from vipe_core import assets, detectors, model_file, runtime
 from vipe_core.errors import VipeError
@@ -45,10 +44,7 @@ def model(folder: Path) -> Model:
 @pytest.fixture(scope="module")
 def detector(folder: Path) -> Path:
     """The YAML of a detector that finds painted people."""
-    one_stage(folder / "rtmo.onnx", "rtmo", SIZE)
-    path = folder / "detector.yaml"
-    path.write_text(yaml.safe_dump({"model": "rtmo.onnx", "layout": "rtmo", "skeleton": "coco17"}))
-    return path
+    return rtmo(folder, SIZE)
 
 
 @cache

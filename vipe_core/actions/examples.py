@@ -12,7 +12,6 @@ import numpy as np
 from vipe_core.actions.checks import check_example
 from vipe_core.errors import VipeError
 from vipe_core.estimate import estimate
-from vipe_core.keypoint_file import KeypointFile
 from vipe_core.track import Track
 
 if TYPE_CHECKING:
@@ -227,17 +226,6 @@ class Examples:
             except VipeError as error:
                 raise VipeError(f"{_name(example)}: {error}") from None
         return out
-
-
-def embed(content: KeypointFile, model: Model, person: int = 0) -> Track:
-    """Embeddings of one person; frames without a single joint are left out.
-
-    Raises:
-        VipeError: no such person, no time, no frame with the person, a skeleton that the
-            model cannot take, or a model without embedding.
-    """
-    keypoints = Keypoints(*content.person(person), content.skeleton)
-    return embedded(keypoints, content.stamps(), model)[0]
 
 
 def embedded(keypoints: Keypoints, stamp: np.ndarray, model: Model) -> tuple[Track, np.ndarray]:
